@@ -20,6 +20,7 @@ def make_engine_options(settings: Settings) -> EngineOptions:
     return EngineOptions(
         folder=settings.models,
         provider=settings.provider,
+        provider_seconds=settings.provider_seconds,
         threads=settings.run_threads,
         concurrency=settings.run_concurrency,
         model_limit_bytes=settings.model_limit_mib * MEBIBYTE,

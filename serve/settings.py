@@ -14,7 +14,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from adaptact.providers.catalogue import ProviderName
+from adaptact.providers.catalogue import ProviderChoice
 from adaptact.suggestions import find_misspelt
 from serve.access.proxies import parse_proxies
 from serve.engine.config import (
@@ -63,9 +63,11 @@ class Settings(BaseSettings):
         float, Field(ge=0, le=3600, description="Seconds of a shutdown in which requests are still taken.")
     ] = 2.0
     provider: Annotated[
-        ProviderName,
-        Field(description="Execution provider that runs the models; there is no fallback."),
+        ProviderChoice, Field(description="What runs the models, without fallback; auto: the fastest.")
     ] = "cpu"
+    provider_seconds: Annotated[
+        float, Field(ge=0.05, le=60, description="With --provider auto: seconds of timing for each model.")
+    ] = 1.0
     threads: Annotated[
         int,
         Field(
@@ -85,8 +87,7 @@ class Settings(BaseSettings):
     ] = 0.0
     start_empty: Annotated[bool, Field(description="Start even if no model can be served yet.")] = False
     versions: Annotated[
-        Versions,
-        Field(description="Versions to serve of each model: all, or latest:n for the n highest."),
+        Versions, Field(description="Versions to serve of each model: all, or latest:n for the n highest.")
     ] = MODEL.versions
     batching: Annotated[
         Batching,
@@ -106,8 +107,7 @@ class Settings(BaseSettings):
         Field(description="Maximum seconds that a request waits; the request may set a shorter limit."),
     ] = MODEL.queue_seconds
     queue_target_seconds: Annotated[
-        QueueSeconds,
-        Field(description="Seconds of waiting from which on further requests are refused."),
+        QueueSeconds, Field(description="Seconds of waiting from which on further requests are refused.")
     ] = MODEL.queue_target_seconds
     run_seconds: Annotated[
         RunSeconds,

@@ -11,6 +11,9 @@ from adaptact.suggestions import suggest
 
 ProviderName: TypeAlias = Literal["cpu", "cuda", "openvino"]
 """The names, as a type."""
+ProviderChoice: TypeAlias = Literal["cpu", "cuda", "openvino", "auto"]
+"""The same, or whichever is measured to be the fastest."""
+AUTO = "auto"
 
 PROVIDERS: Mapping[str, Provider] = {
     each.name: each for each in (CpuProvider(), CudaProvider(), OpenVinoProvider())

@@ -161,6 +161,7 @@ def read_model_metadata(reply: JsonObject) -> ModelMetadata:
         reply.text("parity", "") or None,
         tuple(map(_read_size, reply.objects("sizes"))) or None,
         _read_description(reply.object("description")) or None,
+        dict(reply.object("parameters").plain()) or None,
     )
 
 

@@ -10,6 +10,7 @@ from time import monotonic, perf_counter, sleep
 from adaptact.memory import release_free_memory
 from serve.engine.admission import check_limits
 from serve.engine.catalogue import AliasStore, Catalogue, IndexEntry
+from serve.engine.choosing.collector import ProviderCollector
 from serve.engine.collectors import register_collectors
 from serve.engine.errors import (
     DrainingError,
@@ -61,6 +62,7 @@ class Engine:
         self.is_ending = False
         """Whether it is about to end: then it is not ready, and changes no model."""
         self._closed = threading.Event()
+        metrics.registry.register(ProviderCollector(self._served))
         register_collectors(
             metrics, self.own_statistics, self.queue_depths, triton_names=options.triton_names
         )

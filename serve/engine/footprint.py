@@ -85,12 +85,14 @@ class Footprint:
             self._bytes = self._measure(self._task, rows)
 
 
-def make_footprint(entry: ModelFile, options: EngineOptions) -> Footprint | None:
+def make_footprint(
+    entry: ModelFile, options: EngineOptions, provider: ProviderName, threads: int
+) -> Footprint | None:
     """What the file's model takes; None on a GPU, since what that holds is not the process's memory."""
-    if find_provider(options.provider).on_gpu:
+    if find_provider(provider).on_gpu:
         return None
     about = entry.name, entry.version, str(entry.path), entry.bare
-    manner = options.model_limit_bytes, options.threads, options.provider
+    manner = options.model_limit_bytes, threads, provider
     return Footprint(FootprintTask(*about, *manner))
 
 

@@ -3,11 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
+from convert.manifest.providers import ProviderChoiceRecord
 from serve.engine.catalogue import Catalogue, IndexEntry
 from serve.engine.config import CONFIG_FILE, ModelConfig, override_config, read_config
 from serve.engine.errors import (
+    EngineError,
     HungLoadError,
     ModelRefusedError,
     ProviderError,
@@ -211,7 +214,31 @@ class ModelLifecycle:
             # A device that is lost later is no reason to end what still serves.
             raise ModelRefusedError(str(error)) from error
         self._loaded[new] = stamp
+        self._loader.choose_provider(file, new, partial(self._switch, file, new))
         return new
+
+    def _switch(self, file: ModelFile, model: ServedModel, choice: ProviderChoiceRecord) -> None:
+        """Let the model run on the provider that was chosen meanwhile, unless it is served no longer."""
+        with self._lock:
+            stamp = self._loaded.get(model)
+            if stamp is None:
+                return
+            model.choice = choice
+            if (choice.provider, choice.threads) == (model.provider, model.threads):
+                return
+            try:
+                if read_fingerprint(file) != stamp[0]:
+                    return  # what is there now is loaded by whoever follows the folder
+                new = self._loader.load(file, stamp[1])
+            except EngineError as error:
+                reason = f"provider `{choice.provider}` was chosen and failed: {error}"
+                log.warning("%s: %s; it stays on `%s`", model.label, reason, model.provider)
+                self._loader.keep_provider(file, model, reason)
+                return
+            log.info("%s: runs on `%s` from now on: %s", model.label, new.provider, choice.verdict)
+            self._loaded[new] = stamp
+            served = {**self._catalogue.served(model.name), model.version: new}
+            self._exchange(model.name, served, self._entries(model.name))
 
     def _drop(self, name: str) -> None:
         """Stop serving a name that the folder no longer holds."""

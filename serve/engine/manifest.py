@@ -76,6 +76,16 @@ def read_size_bounds(manifest: Mapping[str, Json] | None) -> dict[str, SizeBound
     return {bounds.name: bounds for bounds in found if bounds is not None}
 
 
+def read_integer_limits(manifest: Mapping[str, Json] | None) -> dict[str, int]:
+    """By input, the number that its whole numbers are below; only those that the manifest knows."""
+    entries = (manifest or {}).get("inputs")
+    return {
+        str(entry.get("name")): below
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, dict) and _is_whole(below := entry.get("below")) and below > 0
+    }
+
+
 def _read_bounds(entry: Json) -> SizeBounds | None:
     if not isinstance(entry, dict):
         return None

@@ -11,6 +11,7 @@ from time import perf_counter
 
 import onnxruntime as ort
 
+from convert.manifest.providers import ProviderChoiceRecord
 from serve.engine.config import ModelConfig
 from serve.engine.description import ModelDescription
 from serve.engine.errors import (
@@ -73,6 +74,9 @@ class ServedModel:
         self.baseline = read_baseline_entry(session.metadata, self.manifest)
         """What its tensors held on real data, as JSON; None where that is not known."""
         self.own_outputs = session.own_outputs
+        self.provider, self.threads = session.provider, session.threads
+        self.choice: ProviderChoiceRecord | None = None
+        """How its provider was chosen, where it was measured."""
         self.metrics = metrics
         self.config = _fit_rows(config, self.signature)
         self._session, self.file_bytes = session, session.file_bytes

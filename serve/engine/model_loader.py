@@ -1,10 +1,15 @@
 """Loads versions of models from the models folder."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
+from adaptact.providers.catalogue import ProviderName
+from convert.manifest.providers import ProviderChoiceRecord
+from serve.engine.choosing.chooser import ProviderChooser
+from serve.engine.choosing.task import ChoiceTask
 from serve.engine.config import ModelConfig
 from serve.engine.description import describe_model
 from serve.engine.errors import ModelRefusedError, quote
@@ -19,6 +24,9 @@ from serve.engine.repository import Fingerprint, ModelFile, check_loadable, read
 from serve.engine.session import Session, SessionOptions
 from serve.engine.tokenizer_trial import require_known_tokens
 
+CHOICES = "providers"
+"""In the state folder, where choices of providers are."""
+
 log = logging.getLogger("adaptact")
 
 
@@ -29,8 +37,13 @@ class ModelLoader:
         """Choose the provider; raises `ProviderError` if it is missing."""
         self._options = options
         self._metrics = metrics
-        require_provider(options.provider)
-        self._session_options = SessionOptions(options.threads, options.provider, options.cuda)
+        self._chooser: ProviderChooser | None = None
+        if options.provider == "auto":
+            self._chooser = ProviderChooser(options.state_folder and options.state_folder / CHOICES)
+            self._session_options = SessionOptions(options.threads)
+        else:
+            require_provider(options.provider)
+            self._session_options = SessionOptions(options.threads, options.provider, options.cuda)
         self._thread = LoadThread(options.load_seconds)
 
     @property
@@ -50,24 +63,62 @@ class ModelLoader:
     def close(self) -> None:
         """End the load that goes on, and load nothing more."""
         self._thread.close()
+        if self._chooser is not None:
+            self._chooser.close()
+
+    def choose_provider(
+        self, entry: ModelFile, model: ServedModel, then: Callable[[ProviderChoiceRecord], None]
+    ) -> None:
+        """Find the provider that the model is to run on, where that is measured and not known yet.
+
+        `then` is called in another thread; a load from then on takes that provider.
+        """
+        if self._chooser is not None and model.choice is None:
+            self._chooser.request(self._make_task(entry, model.config, model.digest), model.manifest, then)
+
+    def keep_provider(self, entry: ModelFile, model: ServedModel, reason: str) -> None:
+        """From now on the model stays on its provider, since the chosen one failed."""
+        if self._chooser is not None and model.choice is not None:
+            kept = replace(model.choice, provider=model.provider, threads=model.threads, verdict=reason)
+            self._chooser.remember(self._make_task(entry, model.config, model.digest), kept)
+            model.choice = kept
 
     def _load(self, entry: ModelFile, config: ModelConfig, cancellation: Cancellation) -> ServedModel:
         stamp = read_fingerprint(entry)
         policies = self._options.policies
         with self._open_checked(entry) as files:
-            session = Session(files, self._session_options, cancellation)
+            digest = compute_digest(files) if self._options.digests or self._chooser else ""
+            choice = self._find_choice(entry, config, digest)
+            session = Session(files, self._choose_session(choice), cancellation)
             policies.check_evidence(files, session.metadata)
-            digest = compute_digest(files) if self._options.digests else ""
         session.describe(describe_model(entry, session.description, session.signature, cancellation))
         require_known_tokens(session.description.tokenizer, session, cancellation, config.run_seconds)
         metrics = self._metrics.for_version(entry.name, entry.version)
         model = ServedModel(entry.name, entry.version, session, metrics, config, cancellation)
-        model.digest, model.footprint = digest, make_footprint(entry, self._options)
+        model.digest, model.choice = digest, choice
+        model.footprint = make_footprint(entry, self._options, model.provider, model.threads)
         if self._options.observe is not None:
             model.observer = self._options.observe(model, partial(self._load_again, entry, stamp))
         if model.parity == "weak":
             log.warning("%s: its parity is weak; its manifest says why", model.label)
         return model
+
+    def _make_task(self, entry: ModelFile, config: ModelConfig, digest: str) -> ChoiceTask:
+        options = self._options
+        about = entry.name, entry.version, str(entry.path.absolute()), entry.bare, digest
+        limits = options.model_limit_bytes, options.threads, config.batch_rows, options.provider_seconds
+        return ChoiceTask(*about, *limits)
+
+    def _find_choice(self, entry: ModelFile, config: ModelConfig, digest: str) -> ProviderChoiceRecord | None:
+        if self._chooser is None:
+            return None
+        return self._chooser.find(self._make_task(entry, config, digest))
+
+    def _choose_session(self, choice: ProviderChoiceRecord | None) -> SessionOptions:
+        if choice is None:
+            return self._session_options
+        provider: ProviderName = "openvino" if choice.provider == "openvino" else "cpu"
+        return SessionOptions(max(1, min(choice.threads, self._options.threads)), provider)
 
     @contextmanager
     def _open_checked(self, entry: ModelFile) -> Iterator[ModelFiles]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from adaptact.providers.catalogue import ProviderName
+from adaptact.providers.catalogue import ProviderChoice
 from adaptact.text import escape_line
 from convert.manifest.entries import MANIFEST_KEY
 from serve.engine.config import ModelConfig
@@ -81,7 +81,9 @@ class EngineOptions:
 
     folder: Path
     """The models folder, in Triton's layout."""
-    provider: ProviderName = "cpu"
+    provider: ProviderChoice = "cpu"
+    provider_seconds: float = 1.0
+    """How long the providers may be timed on one model, where they are measured."""
     threads: int = 1
     """Cores that one run may use."""
     concurrency: int = 1

@@ -18,7 +18,7 @@ from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
 from serve.engine.description import ModelDescription, describe_file
 from serve.engine.errors import InvalidInputError, ModelRefusedError, quote
 from serve.engine.loading import Cancellation
-from serve.engine.manifest import read_manifest, read_size_bounds
+from serve.engine.manifest import read_integer_limits, read_manifest, read_size_bounds
 from serve.engine.model_files import ModelFiles
 from serve.engine.operators import (
     ABORTING_ON_EMPTY,
@@ -101,6 +101,9 @@ class Session:
             operators = read_operators(self._session)
         except ORT_ERRORS as error:
             raise ModelRefusedError("ONNX Runtime cannot load it", detail=str(error)) from error
+        self.provider, self.threads = options.provider, options.threads
+        # Other providers read past a table, or answer anything, where the CPU provider refuses the number.
+        self._limits = read_integer_limits(self.manifest) if options.provider != "cpu" else {}
         self._aborts_on_empty = not operators.isdisjoint(ABORTING_ON_EMPTY)
         self._run_options = make_run_options()
         self.clock = _choose_clock(options)
@@ -139,13 +142,16 @@ class Session:
     ) -> list[Array]:
         """The named outputs for inputs that fit the signature.
 
-        Raises one of `ORT_ERRORS`, or `InvalidInputError` for an empty tensor that no run would survive.
+        Raises one of `ORT_ERRORS`, or `InvalidInputError` for an empty tensor that no run would survive, and
+        for whole numbers that are too large.
         """
         options = options or self._run_options
         if self._own_names:
             outputs = [self._own_names[name] for name in outputs]
         if self._aborts_on_empty:
             _check_not_empty(inputs)
+        if self._limits:
+            _check_limits(inputs, self._limits)
         if self._has_bfloat16:
             return self._run_as_ort_values(inputs, outputs, options)
         if self._graphs is not None:
@@ -226,6 +232,20 @@ def _check_not_empty(inputs: Mapping[str, Array]) -> None:
             raise InvalidInputError(
                 f"input {quote(name)} of shape `{list(array.shape)}` has no elements, "
                 "which the model's recurrent layers (LSTM, GRU) cannot run on; send at least one"
+            )
+
+
+def _check_limits(inputs: Mapping[str, Array], limits: Mapping[str, int]) -> None:
+    """Raise `InvalidInputError` for a whole number that has no place in the model's tables."""
+    for name, below in limits.items():
+        array = inputs.get(name)
+        if array is None or not array.size:
+            continue
+        least, most = int(array.min()), int(array.max())
+        if most >= below or least < -below:
+            raise InvalidInputError(
+                f"input {quote(name)} holds `{most if most >= below else least}`, "
+                f"expected whole numbers from `{-below}` to `{below - 1}`"
             )
 
 

@@ -141,7 +141,8 @@ def _is_ready(engine: Engine, request: Message) -> bool:
 def _write_metadata(engine: Engine, request: Message) -> Message:
     model = engine.model(request.name, request.version or None)
     fields = asdict(write_metadata(model.name, engine.versions(model.name), model.signature))
-    del fields["parity"], fields["sizes"], fields["description"]  # the protocol's message has none of them
+    for name in ("parity", "sizes", "description", "parameters"):  # the protocol's message has none of them
+        del fields[name]
     return _make("ModelMetadataResponse", **fields)
 
 

@@ -62,7 +62,8 @@ class ModelMetadata:
 
     `parity` is strong, weak or unknown, and None of a file without a manifest. `sizes` are those that vary
     within bounds, and `description` is what is known besides the graph: classes, columns, preprocessing,
-    outputs, tokenizer; both are None where there are none. gRPC's message lacks these three.
+    outputs, tokenizer; both are None where there are none. `parameters` say what the model runs on, and how
+    that was chosen where it was measured. gRPC's message lacks these four.
     """
 
     name: str
@@ -73,3 +74,4 @@ class ModelMetadata:
     parity: str | None = None
     sizes: tuple[SizeMetadata, ...] | None = None
     description: dict[str, DescribedPart] | None = None
+    parameters: dict[str, Any] | None = None

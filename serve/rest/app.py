@@ -162,7 +162,7 @@ def _make_console_routers(
     live = LiveReader(engine, workers, read_variants)
     streams = LiveStreams(live.read, lambda: engine.is_ending, settings.workers)
     yield live_routes(streams, access.authorizer)
-    yield overview_routes(engine, settings.provider, is_verified=settings.require_signature is not None)
+    yield overview_routes(engine, is_verified=settings.require_signature is not None)
     yield reader_routes(access, has_experiments=rollout is not None)
     yield audit_routes(access)
     if settings.console:

@@ -1,12 +1,12 @@
 """The routes of models: metadata, configuration and manifest; the repository; aliases."""
 
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from adaptact.languages.catalogue import Language
 from serve.engine.catalogue import IndexEntry
 from serve.engine.engine import Engine
 from serve.engine.errors import MalformedRequestError, quote, quote_names
@@ -21,10 +21,10 @@ from serve.protocol.metadata import (
     write_metadata,
 )
 from serve.rest.body import read_small_object
+from serve.rest.language import AskedLanguage
 from serve.rest.retelling import retell_manifest
 from serve.rest.schemas import ALIAS, ERRORS, INDEX, LOAD, UNLOAD, ModelName, VersionName
 
-InLanguage = Annotated[Language, Query(description="Of the manifest's sentences.")]
 AliasName = Annotated[str, Path(description="The alias, such as `stable`.")]
 
 
@@ -68,13 +68,13 @@ def model_routes(engine: Engine, extensions: tuple[str, ...] = EXTENSIONS) -> AP
         return _describe(engine, engine.model(model, version))
 
     @router.get("/models/{model}/manifest")
-    async def model_manifest(model: ModelName, language: InLanguage = "en") -> dict[str, Any]:
+    async def model_manifest(model: ModelName, language: AskedLanguage) -> dict[str, Any]:
         """The evidence in the highest version's file: source, activations, rules, parity."""
         return await retell_manifest(_require_manifest(engine.model(model)), language)
 
     @router.get("/models/{model}/versions/{version}/manifest")
     async def version_manifest(
-        model: ModelName, version: VersionName, language: InLanguage = "en"
+        model: ModelName, version: VersionName, language: AskedLanguage
     ) -> dict[str, Any]:
         """The evidence in this version's file: source, activations, rules, parity."""
         return await retell_manifest(_require_manifest(engine.model(model, version)), language)
@@ -189,7 +189,9 @@ def _describe_configuration(model: ServedModel) -> ModelConfiguration:
 
 def _describe(engine: Engine, model: ServedModel) -> ModelMetadata:
     versions = engine.versions(model.name)
-    return write_metadata(model.name, versions, model.signature, model.parity, model.description)
+    metadata = write_metadata(model.name, versions, model.signature, model.parity, model.description)
+    choice = {} if model.choice is None else {"provider_choice": asdict(model.choice)}
+    return replace(metadata, parameters={"provider": model.provider, "threads": model.threads, **choice})
 
 
 def _require_manifest(model: ServedModel) -> dict[str, Json]:

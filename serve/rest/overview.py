@@ -1,6 +1,7 @@
 """What the console's first pages ask: who the reader is, every version, and the audit log."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated, Literal, TypeAlias
 
@@ -8,6 +9,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from adaptact.languages.catalogue import Language
+from convert.manifest.providers import ProviderChoiceRecord
 from serve.access.audit_pages import AuditPage
 from serve.access.control import AccessControl
 from serve.access.keys import Role
@@ -16,6 +19,7 @@ from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
 from serve.engine.manifest import Strength
 from serve.rest.access import list_roles
+from serve.rest.language import AskedLanguage, tell
 from serve.rest.schemas import ERRORS
 
 PREFIX = "/adaptact/v1"
@@ -49,12 +53,16 @@ class VersionOverview(BaseModel):
     """Whether it answers requests that name no version."""
     aliases: list[str]
     provider: str | None = None
+    threads: int | None = None
+    """Of one run."""
+    choice: ProviderChoiceRecord | None = None
+    """How its provider was chosen; null where that was not measured."""
     parity: Strength | None = None
     signature: SignatureState | None = None
     signer: str | None = None
     """The fingerprint of the key that the file names as its signer."""
     digest: str | None = None
-    """SHA-256 of its files; null without experiments."""
+    """SHA-256 of its files; null where nothing needs it: without experiments and measured providers."""
     bytes: int | None = None
     """The size of its files."""
 
@@ -65,7 +73,7 @@ class Overview(BaseModel):
     models: list[VersionOverview]
 
 
-def overview_routes(engine: Engine, provider: str, *, is_verified: bool) -> APIRouter:
+def overview_routes(engine: Engine, *, is_verified: bool) -> APIRouter:
     """The route of every version.
 
     `is_verified` if nothing is served but what a required key has signed.
@@ -73,13 +81,14 @@ def overview_routes(engine: Engine, provider: str, *, is_verified: bool) -> APIR
     router = APIRouter(prefix=f"{PREFIX}/models", tags=["models"], responses=ERRORS)
 
     @router.get("")
-    async def overview() -> Overview:
+    async def overview(language: AskedLanguage) -> Overview:
         """Every version in the models folder: its state, and in short what its file says of itself."""
         versions = [_describe_entry(engine, entry) for entry in engine.index()]
         for version in versions:
             if version.bytes is not None:
-                version.provider = provider
                 version.signature = _judge_signature(version.signer, is_verified=is_verified)
+        if language != "en":
+            await asyncio.to_thread(_tell_reasons, versions, language)
         return Overview(models=versions)
 
     return router
@@ -122,6 +131,11 @@ def audit_routes(access: AccessControl) -> APIRouter:
     return router
 
 
+def _tell_reasons(versions: Sequence[VersionOverview], language: Language) -> None:
+    for version in versions:
+        version.reason = tell(version.reason, language)
+
+
 def _describe_entry(engine: Engine, entry: IndexEntry) -> VersionOverview:
     aliases = engine.aliases(entry.name).items()
     version = VersionOverview(
@@ -138,6 +152,7 @@ def _describe_entry(engine: Engine, entry: IndexEntry) -> VersionOverview:
         return version  # it is not loaded
     version.parity, version.signer = model.parity, model.signer
     version.digest, version.bytes = model.digest or None, model.file_bytes
+    version.provider, version.threads, version.choice = model.provider, model.threads, model.choice
     with suppress(EngineError):  # `stable` may mean a version that is gone
         version.is_default = engine.model(entry.name) is model
     return version

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
+from serve.engine.choosing.collector import RUNS_ON, TIMED
 from serve.engine.metrics import HistogramFamily
 
 # Series whose lowest value among the workers is the server's; those of no kind are added up.
@@ -19,7 +20,7 @@ LOWEST = ("adaptact_model_ready", "process_start_time_seconds")
 # Series that are of all workers together in each of them.
 HIGHEST = (
     *("adaptact_drift_alarm", "adaptact_drift_psi", "adaptact_drift_ks"),
-    "adaptact_activation_outside_share",
+    *("adaptact_activation_outside_share", RUNS_ON, TIMED),
 )
 # When a series was made, which nothing reads in this format.
 CREATED = "_created"

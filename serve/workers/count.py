@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaptact.providers.catalogue import find_provider
+from adaptact.providers.catalogue import AUTO, find_provider
 from serve.engine.cores import available_cores
 from serve.settings import MEBIBYTE, Settings
 
@@ -31,7 +31,7 @@ def count_workers(settings: Settings) -> WorkerCount:
     """The settings' number, else one per core; one where more would cost much and gain little."""
     if settings.workers:
         return WorkerCount(settings.workers)
-    if find_provider(settings.provider).on_gpu:
+    if settings.provider != AUTO and find_provider(settings.provider).on_gpu:
         return WorkerCount(1, f"since all would share the {settings.provider} device")
     if not _are_small(settings.models):
         return WorkerCount(1, f"since the models have more than {MOST_MODEL_MIB} MiB")

@@ -2,7 +2,7 @@
 
 import { Facts } from "../../components/facts.js";
 import { Told } from "../../components/told.js";
-import { formatBytes, t } from "../../language.js";
+import { formatBytes, formatDuration, formatNumber, formatShare, t } from "../../language.js";
 import { html } from "../../view.js";
 
 /** `manifest` is null for a file that adaptact did not write; `version` that of the models' list. */
@@ -35,12 +35,39 @@ export function Provenance({ manifest, version }) {
         [t("Precision"), manifest?.precision],
         [t("Operator set"), manifest?.opset && String(manifest.opset)],
         [t("Made for"), manifest?.provider],
-        [t("Runs on"), version.provider],
+        [t("Runs on"), version.provider && describeProvider(version)],
+        [t("Providers timed"), version.choice?.candidates.length > 0 && html`<${Candidates} choice=${version.choice} />`],
         [t("Signed by"), digest(version.signer)],
         [t("Digest of the files"), digest(version.digest)],
         [t("Size of the files"), version.bytes && formatBytes(version.bytes)],
         [t("Format of the manifest"), manifest?.format],
       ].map(([name, value]) => [name, value || null])} />
     </section>
+  `;
+}
+
+function describeProvider({ provider, threads }) {
+  return `${provider}, ${t("{count} threads", { count: formatNumber(threads) })}`;
+}
+
+/** Each provider that was tried: the time of a run of each batch, and its share of the first one's. */
+function Candidates({ choice }) {
+  const { batches, candidates } = choice;
+  return html`
+    <ul class="plain">
+      ${candidates.map((candidate, place) => {
+        const times = candidate.microseconds.map(
+          (microseconds, batch) =>
+            `${t("batch {count}", { count: formatNumber(batches[batch]) })}: ${formatDuration(microseconds / 1000)}`,
+        );
+        const share = candidate.ratio === null ? [] : [formatShare(candidate.ratio)];
+        return html`
+          <li key=${place}>
+            ${[describeProvider(candidate), ...times, ...share].join("; ")}
+            ${candidate.reason && html`<span class="note"> (<${Told} text=${candidate.reason} />)</span>`}
+          </li>
+        `;
+      })}
+    </ul>
   `;
 }

@@ -1,0 +1,133 @@
+import asyncio
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from prometheus_client import generate_latest
+
+from convert.manifest.providers import ProviderChoiceRecord
+from serve.engine import Engine
+from serve.engine.choosing.chooser import ProviderChooser
+from serve.engine.choosing.task import ChoiceTask
+from serve.engine.errors import InvalidInputError, ModelRefusedError
+from serve.engine.session import SessionOptions
+from tests.serve import models
+from tests.serve.engine.choosing.test_cache import CHOICE
+from tests.serve.engine.conftest import Opened
+from tests.serve.engine.repositories import ROW, load, put_scaling_model, read_factor
+from tests.waiting import until
+
+
+class Trial:
+    """Chooses OpenVINO once it may; sessions on it are the CPU provider's, or fail."""
+
+    def __init__(self) -> None:
+        self.may_end = threading.Event()
+        self.count = 0
+        self.choice: ProviderChoiceRecord = CHOICE
+        self.is_broken = False
+
+    def measure(self, task: ChoiceTask) -> ProviderChoiceRecord:
+        self.count += 1
+        assert self.may_end.wait(30)
+        return self.choice
+
+    def open(self, path: str, native: ort.SessionOptions, options: SessionOptions) -> ort.InferenceSession:
+        if self.is_broken and options.provider == "openvino":
+            raise ModelRefusedError("the plug-in does not load it")
+        return ort.InferenceSession(path, native, providers=["CPUExecutionProvider"])
+
+
+@pytest.fixture
+def trial(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Trial:
+    trial = Trial()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr(ProviderChooser, "_measure_apart", lambda chooser, task: trial.measure(task))
+    monkeypatch.setattr("serve.engine.session._open", trial.open)
+    return trial
+
+
+def runs_on(engine: Engine) -> str:
+    return engine.model("m").provider
+
+
+def test_requests_run_on_the_cpu_provider_until_the_other_is_loaded(
+    tmp_path: Path, opened: Opened, trial: Trial
+) -> None:
+    put_scaling_model(tmp_path, 2)
+    engine = opened(provider="auto")
+    before = engine.model("m")
+    assert (before.provider, before.choice, read_factor(engine)) == ("cpu", None, 2)
+    trial.may_end.set()
+    until(lambda: runs_on(engine) == "openvino")
+    assert read_factor(engine) == 2
+    # Who looked the model up before it was replaced is still answered.
+    assert asyncio.run(engine.run(before, {"x": ROW}))["y"][0, 0] == 2
+    assert engine.model("m").choice == CHOICE
+    text = generate_latest(engine.metrics.registry).decode()
+    assert 'adaptact_model_provider{model="m",provider="openvino",threads="1",version="1"} 1.0' in text
+    assert 'adaptact_provider_run_seconds{model="m",provider="cpu",rows="8",threads="1"' in text
+
+
+def test_what_was_chosen_before_is_loaded_at_once(tmp_path: Path, opened: Opened, trial: Trial) -> None:
+    put_scaling_model(tmp_path, 2)
+    trial.may_end.set()
+    first = opened(provider="auto")
+    until(lambda: runs_on(first) == "openvino")
+    assert runs_on(opened(provider="auto")) == "openvino"
+    assert trial.count == 1
+
+
+def test_another_file_is_chosen_for_anew(tmp_path: Path, opened: Opened, trial: Trial) -> None:
+    put_scaling_model(tmp_path, 2)
+    trial.may_end.set()
+    engine = opened(provider="auto")
+    until(lambda: runs_on(engine) == "openvino")
+    trial.choice = replace(CHOICE, provider="cpu")
+    put_scaling_model(tmp_path, 3)
+    load(engine)
+    assert runs_on(engine) == "cpu"
+    until(lambda: engine.model("m").choice == trial.choice)
+    assert (trial.count, read_factor(engine)) == (2, 3)
+
+
+def test_a_model_that_was_unloaded_meanwhile_stays_so(tmp_path: Path, opened: Opened, trial: Trial) -> None:
+    put_scaling_model(tmp_path, 2)
+    put_scaling_model(tmp_path, 2, name="other")
+    engine = opened(provider="auto")
+    asyncio.run(engine.unload("m"))
+    trial.may_end.set()
+    until(lambda: engine.model("other").provider == "openvino")
+    assert engine.names() == ["other"]
+
+
+def test_a_chosen_provider_that_fails_leaves_the_cpu_provider(
+    tmp_path: Path, opened: Opened, trial: Trial, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_scaling_model(tmp_path, 2)
+    trial.is_broken = True
+    trial.may_end.set()
+    engine = opened(provider="auto")
+    until(
+        lambda: "and failed: the plug-in" in (choice.verdict if (choice := engine.model("m").choice) else "")
+    )
+    assert (runs_on(engine), read_factor(engine)) == ("cpu", 2)
+    assert "the plug-in does not load it" in caplog.text
+
+
+def test_another_provider_refuses_numbers_as_the_cpu_provider_does(
+    tmp_path: Path, opened: Opened, trial: Trial
+) -> None:
+    made = models.model(models.LOOKUP)
+    models.put(tmp_path, "m", models.with_manifest(made, {"inputs": [{"name": "index", "below": 3}]}))
+    trial.may_end.set()
+    engine = opened(provider="auto")
+    until(lambda: runs_on(engine) == "openvino")
+    for number in (3, -4, 2**40):
+        with pytest.raises(InvalidInputError, match="expected whole numbers from `-3` to `2`"):
+            asyncio.run(engine.run(engine.model("m"), {"index": np.array([0, number])}))
+    answer = asyncio.run(engine.run(engine.model("m"), {"index": np.array([2, -3])}))
+    assert list(answer["y"]) == [3.0, 1.0]

@@ -1,6 +1,7 @@
 """The examination: packages, commands and providers, and what is wrong with them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,9 +10,11 @@ from packaging.utils import canonicalize_name
 from adaptact import __version__
 from adaptact.doctor.machine import describe_machine, describe_python
 from adaptact.doctor.requirements import CORE, Package, read_extras
-from adaptact.doctor.trials import Loaded, find_modules, try_modules, try_provider
-from adaptact.errors import UsageError
+from adaptact.doctor.trials import Loaded, find_modules, try_modules, try_plug_in, try_provider
+from adaptact.errors import ProviderError, UsageError
 from adaptact.installation import describe_origin, install_line
+from adaptact.providers.catalogue import PROVIDERS
+from adaptact.providers.plug_in import PlugInProvider
 from adaptact.suggestions import suggest
 
 CPU = "CPUExecutionProvider"
@@ -47,7 +50,7 @@ class Examination:
     packages: tuple[ExaminedPackage, ...]
     extras: tuple[ExaminedExtra, ...]
     providers: Mapping[str, str | None]
-    """Why ONNX Runtime cannot use each provider that it offers, None where it can."""
+    """Why ONNX Runtime cannot use each provider that it offers or that a plug-in adds, None where it can."""
     notes: tuple[str, ...]
     machine: Mapping[str, str]
     problems: tuple[str, ...]
@@ -74,6 +77,8 @@ def examine(required: Sequence[str]) -> Examination:
     }
     examined = tuple(_examine_extra(name, each, packages) for name, each in extras.items())
     providers = {name: try_provider(name) for name in _facts(loaded, "onnxruntime").get("providers", ())}
+    if providers:
+        providers |= _try_plug_ins()
     return Examination(
         version=__version__,
         origin=describe_origin(),
@@ -85,6 +90,16 @@ def examine(required: Sequence[str]) -> Examination:
         machine=describe_machine(),
         problems=tuple(_list_problems(packages, examined, providers, required)),
     )
+
+
+def _try_plug_ins() -> dict[str, str | None]:
+    """Why each plug-in that is installed cannot be used, None where it can."""
+    found = {}
+    for provider in PROVIDERS.values():
+        if isinstance(provider, PlugInProvider):
+            with suppress(ProviderError):  # it is not installed, which its extra says
+                found[provider.native] = try_plug_in(provider)
+    return found
 
 
 def _examine_package(package: Package, loaded: Loaded | None) -> ExaminedPackage:

@@ -13,6 +13,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from adaptact.doctor import probe
+from adaptact.providers.plug_in import PlugInProvider
 from adaptact.text import LONGEST_LINE
 
 SECONDS = 180.0  # torch alone takes ten on a busy disk
@@ -67,7 +68,16 @@ def try_modules(modules: Sequence[str]) -> dict[str, Loaded]:
 
 def try_provider(provider: str) -> str | None:
     """Why ONNX Runtime cannot use the provider; None where it computes."""
-    lines, ending = _run([probe.PROVIDER, provider])
+    return _try_provider(provider)
+
+
+def try_plug_in(provider: PlugInProvider) -> str | None:
+    """The same for a plug-in; ProviderError where it is not installed."""
+    return _try_provider(provider.native, provider.find_library(), provider.device_kind)
+
+
+def _try_provider(*words: str) -> str | None:
+    lines, ending = _run([probe.PROVIDER, *words])
     return _shorten(lines[0]["error"]) if lines else ending
 
 

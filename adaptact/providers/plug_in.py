@@ -75,12 +75,13 @@ class PlugInProvider(Provider):
     def _list_devices(self) -> list[Ort]:
         import onnxruntime as ort  # noqa: PLC0415
 
-        return [each for each in ort.get_ep_devices() if each.ep_name == self.native and self._suits(each)]
+        own = [each for each in ort.get_ep_devices() if each.ep_name == self.native]
+        return [each for each in own if each.device.type.name == self.device_kind]
 
-    def _suits(self, device: Ort) -> bool:
-        """Whether it computes on what the provider's name promises."""
-        kind = "GPU" if self.on_gpu else "CPU"
-        return str(device.device.type.name) == kind
+    @property
+    def device_kind(self) -> str:
+        """What it computes on, by ONNX Runtime's name of the type of a device."""
+        return "GPU" if self.on_gpu else "CPU"
 
     def _no_device_hint(self) -> str | None:
         return None

@@ -5,7 +5,8 @@ import pytest
 from onnx.parser import parse_model
 
 from adaptact.doctor import probe
-from adaptact.doctor.trials import find_modules, try_modules, try_provider
+from adaptact.doctor.trials import find_modules, try_modules, try_plug_in, try_provider
+from adaptact.providers.openvino import OpenVinoProvider
 
 BROKEN = {
     "raises_as_it_loads": "raise OSError('libx.so.1: cannot open\\nmore')",
@@ -48,6 +49,14 @@ def test_an_interpreter_that_cannot_be_started_is_said(monkeypatch: pytest.Monke
 def test_providers_compute_or_say_why_not() -> None:
     assert try_provider("CPUExecutionProvider") is None
     assert try_provider("CUDAExecutionProvider") is not None
+
+
+def test_a_plug_in_computes_or_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert try_plug_in(OpenVinoProvider()) in (None, "it finds no CPU here that it runs on")
+    library = tmp_path / "plugin.so"
+    library.touch()
+    monkeypatch.setenv("ADAPTACT_OPENVINO_LIBRARY", str(library))
+    assert "plugin.so" in str(try_plug_in(OpenVinoProvider()))
 
 
 def test_the_probes_model_is_what_onnx_writes() -> None:

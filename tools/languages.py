@@ -1,7 +1,8 @@
 """Writes the catalogues of the languages from the messages in the code: `make languages`.
 
 Messages are the literals in `say("…")`, `say_all("…", …)`, `translate("…", …)` and `mark("…")` in Python, two
-of them in `say_count` and `translate_count`; in the console's JavaScript those in `t("…")` and `mark("…")`.
+of them in `say_count` and `translate_count`; in the console's JavaScript those in `t("…")` and `mark("…")`;
+and the errors and reasons that `tools/reasons.py` finds.
 New ones come into `adaptact.po` without Japanese, and the ones that nothing says any more leave it.
 """
 
@@ -16,6 +17,8 @@ from pathlib import Path
 from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+
+from tools.reasons import is_read, read_reasons
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "adaptact" / "languages" / "locales" / "ja"
@@ -52,6 +55,8 @@ def find_messages(root: Path = ROOT) -> dict[Text, set[str]]:
         read = _read_script if path.suffix == ".js" else _read_python
         for text in read(path):
             found.setdefault(text, set()).add(place)
+        for reason in read_reasons(path) if is_read(place) else ():
+            found.setdefault(reason, set()).add(place)
     return found
 
 

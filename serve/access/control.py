@@ -104,7 +104,7 @@ class Authorizer:
         if key is None:
             self._require_keyless(role, address)
         elif role not in key.roles:
-            raise RoleRequiredError(f"the key `{key.name}` does not have the role `{role}`")
+            raise RoleRequiredError(key.name, role)
         return key
 
     def identify(self, authorization: str | None, address: str | None) -> Caller:

@@ -21,7 +21,11 @@ class KeyRequiredError(AccessError):
 
 
 class RoleRequiredError(AccessError):
-    """A request whose sender is known and may not make it."""
+    """A request whose sender is known and may not make it, since their key lacks the role."""
+
+    def __init__(self, key: str, role: str) -> None:
+        super().__init__(f"the key `{key}` does not have the role `{role}`")
+        self.details = {"key": key, "role": role}
 
 
 class ClientLimitError(AccessError):

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Generic, TypeAlias, TypeVar, get_args
 from urllib.parse import quote
@@ -67,6 +67,7 @@ class ClientCall(Generic[T]):
     write: Callable[[float | None], Body] = lambda _: Body()
     repeatable: bool = True
     answers: frozenset[int] = OK
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def live() -> ClientCall[bool]:

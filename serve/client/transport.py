@@ -147,7 +147,7 @@ def make_request(
             call.method,
             url + call.path,
             content=body.content,
-            headers=headers,
+            headers={**headers, **call.headers},
             timeout=httpx.Timeout(left_seconds),
         )
     except httpx.InvalidURL as error:

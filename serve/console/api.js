@@ -1,20 +1,21 @@
 /** The server's public API: the one module that sends requests. Every failure is an `ApiError`. */
 
 import { parseExactly } from "./json.js";
-import { t } from "./language.js";
+import { language, t } from "./language.js";
 import { key, loseRole, needsKey } from "./session.js";
 
 /** A request that failed: what the server said, which request it was, and what to do about it. */
 export class ApiError extends Error {
-  constructor(status, message, where) {
+  constructor(status, message, where, isForPrograms = false) {
     super(message);
     this.status = status;
     this.where = where;
+    this.isForPrograms = isForPrograms;
   }
 
   /** What the reader can do. */
   get advice() {
-    if (this.message.endsWith("ask for binary output"))
+    if (this.isForPrograms)
       return t("Ask by a program: the Python client of adaptact reads such answers.");
     return advise(this.status);
   }
@@ -48,11 +49,12 @@ export async function request(method, url, { body, signal, parse = JSON.parse } 
   }
 }
 
-/** The answer as it arrives; raises `ApiError` unless its status is a success. */
+/** The answer as it arrives, its sentences in the reader's language; raises `ApiError` unless it is a success. */
 export async function send(method, url, { body, signal } = {}) {
   const where = `${method} ${url}`;
   const sent = key.value;
-  const headers = sent ? { Authorization: `Bearer ${sent}` } : {};
+  const asked = { "Accept-Language": language.peek() };
+  const headers = sent ? { ...asked, Authorization: `Bearer ${sent}` } : asked;
   const options = {
     method,
     headers,
@@ -70,32 +72,29 @@ export async function send(method, url, { body, signal } = {}) {
     throw new ApiError(0, t("the server did not answer"), where);
   }
   if (reply.ok) return reply;
-  const message = await readMessage(reply);
-  const lack = reply.status === 403 && LACK.exec(message)?.groups;
-  if (sent === key.value) heed(reply.status, lack);
-  throw new ApiError(reply.status, lack ? tellLack(lack) : message, where);
+  const { error, key: name, role, expressible_in: form } = await readError(reply);
+  if (sent === key.value) heed(reply.status, role);
+  throw new ApiError(reply.status, role ? tellLack({ name, role }) : error, where, form === "binary");
 }
-
-const LACK = /^the key `(?<name>[^`]+)` does not have the role `(?<role>\w+)`$/;
 
 /** A key of this name does not have the role, in the reader's language. */
 export const tellLack = ({ name, role }) => t("The key {name} does not have the role {role}.", { name, role });
 
 /** What the answer says of the key that is sent: only without a known one nothing can be shown. */
-function heed(status, lack) {
+function heed(status, role) {
   if (status === 401) needsKey.value = true;
-  if (lack) loseRole(lack.role);
+  if (role) loseRole(role);
 }
 
-async function readMessage(reply) {
+async function readError(reply) {
   const text = await reply.text().catch(() => "");
   try {
-    const { error } = JSON.parse(text);
-    if (typeof error === "string" && error) return error;
+    const content = JSON.parse(text);
+    if (typeof content.error === "string" && content.error) return content;
   } catch {
     // not the server's own words, but a proxy's
   }
-  return t("the answer has status {status}", { status: reply.status });
+  return { error: t("the answer has status {status}", { status: reply.status }) };
 }
 
 const get = (url, signal) => request("GET", url, { signal });
@@ -136,9 +135,9 @@ export async function readModels(signal) {
 /** Who asks and what they may do: `{name, roles, has_key, needs_key, experiments, audit}`. */
 export const readReader = (signal) => get("/adaptact/v1/me", signal);
 
-/** What the version's file says, its sentences in the language: `{manifest}`, null where adaptact did not write it. */
-export const readEvidence = async (name, version, language, signal) => ({
-  manifest: await getIfThere(`${versioned(name, version)}/manifest?${query({ language })}`, signal),
+/** What the version's file says: `{manifest}`, null where adaptact did not write it. */
+export const readEvidence = async (name, version, signal) => ({
+  manifest: await getIfThere(`${versioned(name, version)}/manifest`, signal),
 });
 
 /** How the version's live values compare with those at export; null where the server does not watch it. */
@@ -166,13 +165,13 @@ const query = (values) => new URLSearchParams(values).toString();
 /** Every experiment: its definition, its phase, and what can be done with it. */
 export const readExperiments = async (signal) => (await get("/adaptact/v1/experiments", signal)).experiments;
 
-/** All that is known of one experiment, its sentence in `language`; null where there is none of this name. */
-export async function readExperiment(name, language, signal) {
+/** All that is known of one experiment; null where there is none of this name. */
+export async function readExperiment(name, signal) {
   const own = experiment(name);
   const known = await getIfThere(own, signal); // asked alone, since no other request is answered without it
   if (!known) return null;
   const [results, { looks }, phases, { entries }] = await Promise.all([
-    get(`${own}/results?${query({ language })}`, signal),
+    get(`${own}/results`, signal),
     get(`${own}/looks`, signal),
     get(`${own}/phases`, signal),
     get(`${own}/audit`, signal),

@@ -37,6 +37,8 @@ class EngineError(Exception):
     """What else the reply's message says, such as whose request it was in an experiment."""
     reply_headers: tuple[tuple[bytes, bytes], ...] = ()
     """The same for headers of HTTP, and for the trailing metadata of gRPC."""
+    details: Mapping[str, str] = MappingProxyType({})
+    """What programs need to know of the error beside its message."""
 
 
 class UnknownModelError(EngineError):
@@ -77,6 +79,8 @@ class MalformedRequestError(EngineError):
 
 class NotExpressibleError(EngineError):
     """A value that JSON cannot hold."""
+
+    details = MappingProxyType({"expressible_in": "binary"})
 
 
 class UnsupportedError(EngineError):

@@ -142,7 +142,8 @@ def _merge_duplicates(entries: list[ModelFile]) -> list[ModelFile]:
     for entry in entries:
         key = (entry.name, entry.version)
         if key in by_key:
-            problem = f"both `{entry.name}{SUFFIX}` and `{entry.name}/1/{MODEL_FILE}` claim version 1"
+            bare, inner = f"{entry.name}{SUFFIX}", f"{entry.name}/1/{MODEL_FILE}"
+            problem = f"both `{bare}` and `{inner}` claim version 1"
             entry = ModelFile(*key, entry.path, problem)  # noqa: PLW2901  the pair becomes one entry
         by_key[key] = entry
     return list(by_key.values())

@@ -51,7 +51,7 @@ class DefinitionError(ExperimentError):
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
         others = len(self.mistakes) - 1
-        more = f" (and {others} more mistake{'s' if others > 1 else ''})" if others else ""
+        more = f"; and {others} more" if others else ""
         super().__init__(f"{self.mistakes[0]}{more}")
 
 

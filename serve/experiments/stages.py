@@ -215,7 +215,7 @@ def _require(act: Act, experiment: Experiment, phase: Phase) -> None:
     if act in possible:
         return
     # Some acts depend on the step as well.
-    step = f" at {phase.step_percent:g} %" if phase.stage in ("ramp", "paused") else ""
+    step = f", step {phase.step_percent:g} %" if phase.stage in ("ramp", "paused") else ""
     raise StageError(
         f"{quote(act)} is not possible for experiment {quote(experiment.name)} in stage "
         f"{quote(phase.stage)}{step}",

@@ -17,6 +17,7 @@ from serve.access.keys import ROLES, Role
 from serve.access.proxies import FORWARDED, Proxies
 from serve.observe.access_log import identify_request
 from serve.rest.errors import make_error_response
+from serve.rest.language import read_language
 
 READING_METHODS = ("GET", "HEAD", "OPTIONS")
 # POST requests that change nothing; any other is for administrators.
@@ -146,7 +147,7 @@ async def administer(access: AccessControl, app: ASGIApp, scope: Scope, receive:
         except (AccessError, Forbidden) as error:
             if isinstance(error, (KeyRequiredError, Forbidden)):
                 record = access.audit_log.record_stranger
-            await make_error_response(error)(scope, receive, send_and_note)
+            await make_error_response(error, read_language(scope["headers"]))(scope, receive, send_and_note)
         else:
             await app(scope, receive, send_and_note)
     finally:

@@ -1,9 +1,11 @@
 """The routes of drift."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 
 from fastapi import APIRouter
 
+from adaptact.languages.catalogue import Language
 from serve.drift.judging import (
     ALARMS_PER_DAY,
     DRIFTED_KS,
@@ -16,6 +18,7 @@ from serve.drift.judging import (
     DriftReport,
     Verdict,
 )
+from serve.rest.language import AskedLanguage, tell
 from serve.rest.schemas import ERRORS, ModelName, VersionName
 from serve.shared.drift import SharedDrift
 
@@ -67,29 +70,41 @@ def drift_routes(drift: SharedDrift) -> APIRouter:
     router = APIRouter(prefix="/adaptact/v1", tags=["drift"], responses=ERRORS)
 
     @router.get("/drift")
-    async def all_drift() -> Drift:
+    async def all_drift(language: AskedLanguage) -> Drift:
         """Whether live values are like those of real data at export, for every version that can answer."""
-        return Drift([_summarise(report) for report in await drift.report_all()], DriftLimits())
+        reports = await drift.report_all()
+        told = await asyncio.to_thread(lambda: [tell(report.summary, language) for report in reports])
+        return Drift(list(map(_summarise, reports, told)), DriftLimits())
 
     @router.get("/models/{model}/drift")
-    async def model_drift(model: ModelName) -> VersionDrift:
+    async def model_drift(model: ModelName, language: AskedLanguage) -> VersionDrift:
         """The distributions of the version that answers by default, live and at export."""
-        return VersionDrift(await drift.report(model), DriftLimits())
+        return await _tell_report(await drift.report(model), language)
 
     @router.get("/models/{model}/versions/{version}/drift")
-    async def version_drift(model: ModelName, version: VersionName) -> VersionDrift:
+    async def version_drift(model: ModelName, version: VersionName, language: AskedLanguage) -> VersionDrift:
         """The distributions of this version, live and at export."""
-        return VersionDrift(await drift.report(model, version), DriftLimits())
+        return await _tell_report(await drift.report(model, version), language)
 
     return router
 
 
-def _summarise(report: DriftReport) -> DriftSummary:
+async def _tell_report(report: DriftReport, language: Language) -> VersionDrift:
+    """The report with its sentences in the language, for which a thread takes some milliseconds."""
+
+    def retell() -> DriftReport:
+        series = [replace(each, reason=tell(each.reason, language)) for each in report.series]
+        return replace(report, summary=tell(report.summary, language), series=series)
+
+    return VersionDrift(report if language == "en" else await asyncio.to_thread(retell), DriftLimits())
+
+
+def _summarise(report: DriftReport, summary: str) -> DriftSummary:
     return DriftSummary(
         report.model,
         report.version,
         report.verdict,
-        report.summary,
+        summary,
         report.rows,
         report.baseline_rows,
         report.seconds,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from math import ceil
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import Request, Response
@@ -12,9 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
+from adaptact.languages.catalogue import Language
 from serve.access.errors import KeyRequiredError
 from serve.engine.errors import EngineError, quote
 from serve.rejections import Fault, client_message, fault_of, retry_after_seconds
+from serve.rest.language import describe_language, read_language, tell
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -59,7 +62,7 @@ def status_of(error: Exception) -> int:
     return error.status_code if isinstance(error, HTTPException) else STATUS[fault_of(error)]
 
 
-def make_error_response(error: Exception) -> JSONResponse:
+def make_error_response(error: Exception, language: Language = "en") -> JSONResponse:
     """The reply to an error whose message is safe to show."""
     message = str(error)
     headers: Mapping[str, str] | None = None
@@ -71,27 +74,38 @@ def make_error_response(error: Exception) -> JSONResponse:
         headers = {"WWW-Authenticate": "Bearer"}
     elif (seconds := retry_after_seconds(error)) is not None:
         headers = {**(headers or {}), "Retry-After": str(max(1, ceil(seconds)))}
-    return JSONResponse({"error": message}, status_of(error), headers)
+    return _write_error(message, status_of(error), language, headers, getattr(error, "details", {}))
 
 
-def make_unexpected_response(error: Exception) -> JSONResponse:
+def make_unexpected_response(error: Exception, language: Language = "en") -> JSONResponse:
     """The reply to an unexpected error, whose text goes to the log and not to the client."""
-    return JSONResponse({"error": client_message(error)}, HTTPStatus.INTERNAL_SERVER_ERROR)
+    return _write_error(client_message(error), HTTPStatus.INTERNAL_SERVER_ERROR, language)
+
+
+def _write_error(
+    message: str,
+    status: int,
+    language: Language,
+    headers: Mapping[str, str] | None = None,
+    details: Mapping[str, str] = MappingProxyType({}),
+) -> JSONResponse:
+    told = {"error": tell(message, language), **details}
+    return JSONResponse(told, status, {**(headers or {}), **describe_language(language)})
 
 
 async def _answer_error(request: Request, error: Any) -> JSONResponse:
-    return make_error_response(error)
+    return make_error_response(error, read_language(request.scope["headers"]))
 
 
 async def _answer_unroutable(request: Request, error: Any) -> JSONResponse:
     if error.detail != HTTPStatus(error.status_code).phrase:
-        return make_error_response(error)
+        return make_error_response(error, read_language(request.scope["headers"]))
     # The framework's own 404 and 405 have no text but their status.
     message = f"{request.method} {request.url.path[:200]}: {error.detail}; see `/docs` for what there is"
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers = {"Allow": ", ".join(_find_methods(request))}
-    return JSONResponse({"error": message}, error.status_code, headers)
+    return _write_error(message, error.status_code, read_language(request.scope["headers"]), headers)
 
 
 def _find_methods(request: Request) -> list[str]:
@@ -109,7 +123,7 @@ async def _answer_invalid(request: Request, error: Any) -> JSONResponse:
     problems = "; ".join(
         f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors()
     )
-    return JSONResponse({"error": problems[:1000]}, HTTPStatus.BAD_REQUEST)
+    return _write_error(problems[:1000], HTTPStatus.BAD_REQUEST, read_language(request.scope["headers"]))
 
 
 async def _answer_disconnected(request: Request, error: Any) -> JSONResponse:
@@ -118,7 +132,7 @@ async def _answer_disconnected(request: Request, error: Any) -> JSONResponse:
 
 
 async def _answer_unexpected(request: Request, error: Any) -> JSONResponse:
-    return make_unexpected_response(error)
+    return make_unexpected_response(error, read_language(request.scope["headers"]))
 
 
 # The second argument is of the class that the handler is registered for.

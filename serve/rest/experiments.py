@@ -9,7 +9,6 @@ from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
-from adaptact.languages.catalogue import Language
 from serve.engine.errors import MalformedRequestError, quote
 from serve.experiments.definition import Experiment
 from serve.experiments.errors import FeedbackError
@@ -30,6 +29,7 @@ from serve.experiments.store.registry import AuditEntry, Registered
 from serve.protocol.json_text import Value
 from serve.rest.access import CALLER
 from serve.rest.body import read_body, read_body_headers, read_small_object
+from serve.rest.language import AskedLanguage
 from serve.rest.schemas import ACT, DEFINITION, ERRORS, FEEDBACK, FEEDBACK_FILE
 from serve.rollout.administration import Administration
 from serve.rollout.measuring import ExperimentMetrics
@@ -180,7 +180,7 @@ def _add_evidence(router: APIRouter, administration: Administration) -> None:
     """The routes of what an experiment shows, and of what became of it."""
 
     @router.get("/{name:no_colon}/results")
-    async def results(name: Name, language: Annotated[Language, Query()] = "en") -> dict[str, Any]:
+    async def results(name: Name, language: AskedLanguage) -> dict[str, Any]:
         """The verdict now, and all that it rests on."""
         return await asyncio.to_thread(administration.read_results, name, language)
 

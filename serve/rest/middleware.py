@@ -24,6 +24,7 @@ from serve.rest.access import CALLER, IDENTITY, administer, admit, is_administra
 from serve.rest.body import Answer
 from serve.rest.connection import TARGET, Gate
 from serve.rest.errors import make_error_response, make_unexpected_response
+from serve.rest.language import read_language
 from serve.rest.metrics import CLIENT_CLOSED_REQUEST
 from serve.rest.refusals import QueueGate, Refusal
 from serve.rest.writing import CYCLE, IS_HEAD, STATUS, set_request_id, write_at_once
@@ -84,11 +85,11 @@ class InferenceMiddleware:
                 return await self._answer_model(target, scope, receive, send)
             await self._pass_on(scope, receive, send)
         except (AccessError, HTTPException) as error:
-            await make_error_response(error)(scope, receive, send)
+            await make_error_response(error, read_language(scope["headers"]))(scope, receive, send)
         except asyncio.CancelledError:
             # The grace of the stop is over; the web server would answer in plain text.
             stopped = HTTPException(503, "the server stopped before the answer was ready")
-            await make_error_response(stopped)(scope, receive, send)
+            await make_error_response(stopped, read_language(scope["headers"]))(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope.pop(CYCLE, None)
@@ -115,14 +116,14 @@ class InferenceMiddleware:
             handler, name, version = target
             answer = await handler(scope, receive, name, version)
         except (EngineError, HTTPException) as error:
-            refusal = make_error_response(error)
+            refusal = make_error_response(error, read_language(scope["headers"]))
             # At a full queue most answers are refusals, whose cost is missing for the others.
             if not write_at_once(scope, refusal.status_code, refusal.raw_headers, bytes(refusal.body)):
                 await refusal(scope, receive, send)
         except ClientDisconnect:
             pass  # no client to answer
         except Exception as error:  # noqa: BLE001  the outermost handler: the client gets an answer to any error
-            await make_unexpected_response(error)(scope, receive, send)
+            await make_unexpected_response(error, read_language(scope["headers"]))(scope, receive, send)
         else:
             headers = answer.all_headers()
             if not write_at_once(scope, 200, headers, answer.body):

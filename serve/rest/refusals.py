@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
+from adaptact.languages.catalogue import Language
 from serve.access.control import Authorizer
 from serve.access.errors import AccessError
 from serve.engine.engine import Engine
@@ -17,6 +18,7 @@ from serve.engine.errors import EngineError, QueueFullError
 from serve.rejections import count_rejection, retry_after_seconds
 from serve.rest.access import admit
 from serve.rest.errors import make_error_response
+from serve.rest.language import read_language
 from serve.rest.lockstep import LOCKSTEP, Lockstep
 from serve.rest.pacing import LateRefusals
 
@@ -72,8 +74,9 @@ class QueueGate:
             try:
                 admit(self._authorizer, "infer", scope)
             except AccessError as refused:
-                return _make_refusal(refused, self._late)
-        refusal = _make_queue_refusal(str(error), ceil(error.retry_after_seconds), self._late)
+                return _make_refusal(refused, self._late, read_language(scope["headers"]))
+        language = read_language(scope["headers"])
+        refusal = _make_queue_refusal(str(error), ceil(error.retry_after_seconds), self._late, language)
         model.metrics.count_failure(0.0)
         model.metrics.count_request(refusal.status)
         count_rejection(self._engine.metrics, error)
@@ -95,11 +98,11 @@ class QueueGate:
 
 
 @lru_cache(DIFFERENT_REFUSALS)
-def _make_queue_refusal(message: str, retry_seconds: int, late: LateRefusals) -> Refusal:
-    return _make_refusal(QueueFullError(message, retry_seconds), late)
+def _make_queue_refusal(message: str, retry_seconds: int, late: LateRefusals, language: Language) -> Refusal:
+    return _make_refusal(QueueFullError(message, retry_seconds), late, language)
 
 
-def _make_refusal(error: EngineError, late: LateRefusals) -> Refusal:
-    response = make_error_response(error)
+def _make_refusal(error: EngineError, late: LateRefusals, language: Language) -> Refusal:
+    response = make_error_response(error, language)
     seconds = retry_after_seconds(error) or 0.0
     return Refusal(response.status_code, response.raw_headers, bytes(response.body), seconds, late)

@@ -52,7 +52,7 @@ def test_whatever_keeps_a_request_out_has_a_reason(metrics: Metrics, kind: type[
 
 def test_a_rejection_is_counted_by_what_it_was_for(metrics: Metrics) -> None:
     errors: list[Exception] = [QueueFullError(""), QueueFullError(""), ClientLimitError("", 1.0)]
-    for error in [*errors, KeyRequiredError(""), RoleRequiredError("")]:
+    for error in [*errors, KeyRequiredError(""), RoleRequiredError("", "")]:
         count_rejection(metrics, error)
     found = {reason: value for reason, value in counted(metrics).items() if value}
     assert found == {"queue_full": 2, "client_limit": 1, "key": 1, "role": 1}

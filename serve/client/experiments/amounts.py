@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from serve.client.experiments.plan_replies import PlannedGuardrail, PlannedMetric
 from serve.client.experiments.replies import Guardrail, Metric
+from serve.client.experiments.words import name_word
 from serve.experiments.amounts import (
     show_bytes,
     show_count,
@@ -74,7 +75,9 @@ def _show_extent(kind: str, harm: float) -> str:
 
 def show_kind(guardrail: Guardrail | PlannedGuardrail) -> str:
     """The guardrail by name, with its quantile where it has one."""
-    return guardrail.kind + ("" if guardrail.quantile is None else f" {show_quantile(guardrail.quantile)}")
+    return name_word(guardrail.kind) + (
+        "" if guardrail.quantile is None else f" {show_quantile(guardrail.quantile)}"
+    )
 
 
 def show_units(value: float | None) -> str:

@@ -26,9 +26,10 @@ class ExperimentClient(Client):
         """The experiment's definition, its phase, and what can be done with it."""
         return self._ask(_get(_path(name)))
 
-    def results(self, name: str, language: str = "en") -> Answer:
-        """The verdict now, and what it rests on."""
-        return self._ask(_get(_path(name, "/results"), language=language))
+    def results(self, name: str, language: str | None = None) -> Answer:
+        """The verdict now, and what it rests on; its sentence in the language, or in that of all answers."""
+        asked = {} if language is None else {"accept-language": language}
+        return self._ask(ClientCall("GET", _path(name, "/results"), _read_object, headers=asked))
 
     def looks(self, name: str, most: int = 200) -> Answer:
         """What looks over time have shown."""

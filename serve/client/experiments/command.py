@@ -12,8 +12,8 @@ from adaptact import exit_codes
 from adaptact.console import messages, print_written, results
 from adaptact.exit_codes import FAILED, WRONG_USE
 from adaptact.files import write_text
-from adaptact.languages.spoken import spoken
-from adaptact.options import AsJson, SpokenLanguage
+from adaptact.languages.spoken import say, spoken
+from adaptact.options import AsJson
 from adaptact.output import print_json, print_lines
 from adaptact.progress import count_bar
 from serve.client.errors import ClientError, InvalidAddressError, InvalidFileError, InvalidHeaderError
@@ -70,9 +70,7 @@ def list_experiments(client: ExperimentClient, *, as_json: AsJson = False) -> No
 
 @app.command()
 @asks_server
-def show(
-    client: ExperimentClient, name: Name, *, language: SpokenLanguage = None, as_json: AsJson = False
-) -> None:
+def show(client: ExperimentClient, name: Name, *, as_json: AsJson = False) -> None:
     """Show the verdict of an experiment, what it rests on, and how its interval has closed."""
     from serve.client.experiments import replies, tables  # noqa: PLC0415
 
@@ -175,7 +173,6 @@ def report(
         Path,
         typer.Option("--output", "-o", dir_okay=False, help="File to write: .html, or .json for a dossier."),
     ],
-    language: SpokenLanguage = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the experiment as one HTML page that needs nothing else: verdict, curves, audit trail.
@@ -215,9 +212,21 @@ def feedback(
     if as_json:
         print_json(receipt.model_dump())
     else:
-        print_lines(f"{receipt.new} new, {receipt.duplicate} known before, {receipt.refused} refused")
+        print_lines(
+            say(
+                "{new} new, {duplicate} known before, {refused} refused",
+                new=receipt.new,
+                duplicate=receipt.duplicate,
+                refused=receipt.refused,
+            )
+        )
         if receipt.unmatched:
-            print_lines(f"{receipt.unmatched} are of requests that are not known: they count for no unit")
+            print_lines(
+                say(
+                    "{count} are of requests that are not known: they count for no unit",
+                    count=receipt.unmatched,
+                )
+            )
         print_lines(*tables.describe_unknown(receipt))
         if receipt.reasons:
             with results() as console:

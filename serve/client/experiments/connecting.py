@@ -8,7 +8,8 @@ from typing import Annotated, Concatenate, ParamSpec, get_type_hints
 import typer
 
 from adaptact.errors import AdaptactError
-from adaptact.options import Quiet
+from adaptact.languages.spoken import spoken
+from adaptact.options import Quiet, SpokenLanguage
 from adaptact.output import silence
 from serve.client.experiments.client import ExperimentClient
 from serve.client.options import ApiKey, Certificates, read_certificates
@@ -29,6 +30,7 @@ def asks_server(run: Callable[Concatenate[ExperimentClient, P], None]) -> Callab
     def command(*args: P.args, **given: P.kwargs) -> None:
         options = {name: given.pop(name) for name in ("url", "api_key", "ca", "timeout")}
         quiet = bool(given.pop("quiet"))
+        given.pop("language")  # is spoken since it was read
         try:
             with silence(quiet), connect(**options) as client:  # type: ignore[arg-type]  # those of `connect`
                 run(client, *args, **given)
@@ -37,27 +39,27 @@ def asks_server(run: Callable[Concatenate[ExperimentClient, P], None]) -> Callab
 
     first, *others = inspect.signature(run).parameters.values()
     address = (
-        *inspect.signature(_be_quiet).parameters.values(),
+        *inspect.signature(_choose).parameters.values(),
         *inspect.signature(connect).parameters.values(),
     )
     # Keyword only, since typer passes all by name and a default may stand before what has none.
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*others, *address)]
     vars(command)["__signature__"] = inspect.Signature(parameters)
     hints: dict[str, object] = {}
-    for function in (run, _be_quiet, connect):
+    for function in (run, _choose, connect):
         hints |= get_type_hints(function, include_extras=True)
     command.__annotations__ = {name: hint for name, hint in hints.items() if name != first.name}
     return command
 
 
-def _be_quiet(quiet: Quiet = False) -> None:
-    """The option of every command."""
+def _choose(language: SpokenLanguage = None, quiet: Quiet = False) -> None:
+    """The options of every command."""
 
 
 def connect(
     url: Url = DEFAULT_URL, api_key: ApiKey = None, ca: Certificates = None, timeout: Timeout = 60.0
 ) -> ExperimentClient:
     """A client of the server; raises `ClientError` for an address, a key or certificates that are none."""
-    transport = Transport(tls=read_certificates(ca))
+    transport = Transport(tls=read_certificates(ca), headers={"accept-language": spoken()})
     retry = Retry(connecting=1)  # whoever waits before a terminal is told at once
     return ExperimentClient(url, api_key=api_key, timeout_seconds=timeout, retry=retry, transport=transport)

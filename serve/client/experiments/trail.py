@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from adaptact.languages.catalogue import mark
 from adaptact.languages.joining import join_list
+from adaptact.languages.recorded import retell
 from adaptact.languages.spoken import say
 from serve.client.experiments.words import name_word
 from serve.experiments.reasons import FILE, Cause, read_harms, recognise
@@ -39,6 +40,8 @@ def explain_reason(reason: str) -> str:
             for kind, candidate in read_harms(places["harms"])
         ]
         places = {"harms": join_list(harms)}
+    elif cause == "changed":
+        places = {"change": retell(places["change"])}
     return say(_REASONS[cause], **places)
 
 

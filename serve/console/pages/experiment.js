@@ -3,7 +3,7 @@
 import { planExperiment, readExperiment } from "../api.js";
 import { PageHeading } from "../components/heading.js";
 import { Guarded, Loaded, useResource } from "../components/resource.js";
-import { language, t } from "../language.js";
+import { t } from "../language.js";
 import { link } from "../routes.js";
 import { can } from "../session.js";
 import { html, useEffect, useState } from "../view.js";
@@ -19,7 +19,7 @@ const REFRESH_MS = 15_000;
 
 /** `parts` is the experiment's name; the page is read again every quarter of a minute while it is looked at. */
 export function Page({ parts: [name] }) {
-  const experiment = useResource((signal) => readExperiment(name, language.value, signal), [name]);
+  const experiment = useResource((signal) => readExperiment(name, signal), [name]);
   const [act, setAct] = useState(null);
   useEffect(() => {
     const timer = setInterval(() => document.hidden || act || experiment.reload(), REFRESH_MS);

@@ -3,7 +3,7 @@
 import { ApiError, readDrift, readEvidence, readMetadata, readModels } from "../api.js";
 import { PageHeading } from "../components/heading.js";
 import { Guarded, Loaded, useResource } from "../components/resource.js";
-import { language, t } from "../language.js";
+import { t } from "../language.js";
 import { link } from "../routes.js";
 import { can } from "../session.js";
 import { html } from "../view.js";
@@ -36,7 +36,7 @@ async function readVersion(name, wanted, signal) {
   if (version.state !== "READY") return { model, version };
   const [metadata, evidence, drift] = await Promise.all([
     readMetadata(name, number, signal),
-    readEvidence(name, number, language.value, signal),
+    readEvidence(name, number, signal),
     can("metrics") ? readDrift(name, number, signal) : null,
   ]);
   return { model, version, metadata, evidence, drift };

@@ -1,8 +1,13 @@
 """Sentences that were recorded in English, told in another language."""
 
+import re
+from string import Formatter
+from time import process_time
+
 import pytest
 
-from adaptact.languages.recorded import LONGEST_SENTENCE, retell
+from adaptact.languages.catalogue import list_messages, translate
+from adaptact.languages.recorded import LONGEST_SENTENCE, _count_english, retell
 from adaptact.languages.spoken import speak
 
 MOVED = (
@@ -37,3 +42,56 @@ def test_a_sentence_that_is_too_long_to_try_stays_as_it_is() -> None:
     with speak("ja"):
         assert retell(f"From {places}: y; y; y.") == f"From {places}: y; y; y."
         assert retell(f"{MOVED} From {places}: y; y; y.").startswith(TOLD)
+
+
+def test_every_message_is_known_again_by_its_words() -> None:
+    whole = [text for text in list_messages() if " " in text and len(re.sub(r"\{\w+\}|\W", "", text)) > 4]
+    assert len(whole) > 1000
+    with speak("ja"):
+        for message in whole:
+            names = [name for _, name, _, _ in Formatter().parse(message) if name]
+            if all(name.isidentifier() for name in names):
+                values = {name: "bends the curve" if name == "does" else "7" for name in names}
+                told = retell(translate(message, "en", **values))
+                assert _count_english(told) <= _count_english(translate(message, "ja", **values)), message
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "model `x` version `1` is not ready: `config.toml` has an unknown key `inputz`; did you mean "
+            "`inputs`? known: `a`, `b`; the file that was loaded before still serves",
+            "モデル `x` のバージョン `1` は準備ができていません："
+            "`config.toml` に不明なキー `inputz` があります。"
+            "`inputs` のことですか？ 使えるもの：`a`、`b`；以前に読み込んだファイルが引き続き応答します",
+        ),
+        (
+            "`metrics[0].kind`: expected one of: `binary`, `mean`, got the text `bin`; did you mean "
+            "`binary`?; and 2 more",
+            "`metrics[0].kind`: 必要：次のいずれか：`binary`、`mean`、"
+            "実際：テキスト `bin`；`binary` のことですか？；ほか 2 件",
+        ),
+        (
+            "PSI is 0.3, and the limit is 0.1; KS is 0.2, NaN alone 0.1, and the limit is 0.125",
+            "PSI は 0.3、限度は 0.1；KS は 0.2、NaN だけで 0.1、限度は 0.125",
+        ),
+        ("`m` cannot be read: Permission denied", "`m` を読めません：権限がありません"),
+    ],
+)
+def test_phrases_in_the_places_of_a_message_are_told_too(text: str, told: str) -> None:
+    with speak("ja"):
+        assert retell(text) == told
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["a b, ", "{n} is y, and the limit is z; ", "x{n} (a {n}; b, ", "`: expected, got `", "In. Stage {n} "],
+)
+def test_a_hostile_text_takes_little_time(part: str) -> None:
+    text = "".join(part.replace("{n}", str(number)) for number in range(200))[:LONGEST_SENTENCE]
+    with speak("ja"):
+        retell("the catalogue is read once")
+        began = process_time()
+        retell(text)
+        assert process_time() - began < 1  # 2 ms on an idle machine; with backtracking it was minutes

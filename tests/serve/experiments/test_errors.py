@@ -39,9 +39,9 @@ def test_a_mistake_without_a_place_says_none() -> None:
 def test_a_definition_error_shows_its_first_mistake_and_counts_the_others() -> None:
     second = Mistake("alpha", "a number", "`x`")
     assert str(DefinitionError([second])) == str(second)
-    assert str(DefinitionError([WRONG_KIND, second])) == f"{WRONG_KIND} (and 1 more mistake)"
+    assert str(DefinitionError([WRONG_KIND, second])) == f"{WRONG_KIND}; and 1 more"
     error = DefinitionError([WRONG_KIND, second, second])
-    assert str(error) == f"{WRONG_KIND} (and 2 more mistakes)"
+    assert str(error) == f"{WRONG_KIND}; and 2 more"
     assert error.mistakes == (WRONG_KIND, second, second)
 
 

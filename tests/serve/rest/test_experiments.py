@@ -84,9 +84,8 @@ def test_results_hold_verdict_and_sentence_in_both_languages(served: Served) -> 
     assert {"verdict", "sentence", "metrics", "guardrails", "sample_ratio", "exposures", "phase"} <= set(
         english
     )
-    japanese = served.client.get(f"{EXPERIMENT}/results?language=ja").json()
+    japanese = served.client.request("GET", f"{EXPERIMENT}/results", headers={"Accept-Language": "ja"}).json()
     assert japanese["sentence"] != english["sentence"]
-    assert served.client.get(f"{EXPERIMENT}/results?language=fr").status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -43,5 +43,5 @@ def test_only_so_many_sentences_are_looked_up(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_route_takes_a_language(client: Client, engine: Engine) -> None:
     plain = client.get("/v2/models/classifier/manifest").json()
-    assert client.get("/v2/models/classifier/versions/1/manifest?language=ja").json() == plain
-    assert client.get("/v2/models/classifier/manifest?language=fr").status_code == 400
+    asked = {"Accept-Language": "ja"}
+    assert client.request("GET", "/v2/models/classifier/versions/1/manifest", headers=asked).json() == plain

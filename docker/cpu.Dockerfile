@@ -1,9 +1,11 @@
 # The server on CPU. From the repository's root: docker build -f docker/cpu.Dockerfile -t adaptact:cpu .
 # An in-house registry's copy of the base: --build-arg PYTHON_IMAGE=registry.example/python:3.12-slim
+# With OpenVINO's kernels too, 160 MB: --build-arg ADD=openvino
 ARG PYTHON_IMAGE=python:3.12-slim
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /source
+ARG ADD=""
 COPY . .
 # Optional secrets: `pip.conf` names an in-house index, `ca.pem` holds the authorities to trust. Like the cache they
 # are mounted for this command alone, so that no layer holds them.
@@ -14,7 +16,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     && python3 -m venv --without-pip /opt/adaptact \
     && python3 -m pip --python /opt/adaptact/bin/python install \
         --constraint constraints.txt \
-        "$(echo /wheels/adaptact-*.whl)[serve,images,telemetry]"
+        "$(echo /wheels/adaptact-*.whl)[serve,images,telemetry${ADD:+,$ADD}]"
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/adaptact /opt/adaptact

@@ -4,6 +4,7 @@ ARG PYTHON_IMAGE=python:3.12-slim
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /source
+ARG ADD=""
 COPY . .
 # Secrets and cache as in cpu.Dockerfile; the second constraints file says which CUDA.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
@@ -14,7 +15,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     && python3 -m pip --python /opt/adaptact/bin/python install \
         --constraint constraints.txt \
         --constraint docker/cuda-constraints.txt \
-        "$(echo /wheels/adaptact-*.whl)[serve-cuda,images,telemetry]"
+        "$(echo /wheels/adaptact-*.whl)[serve-cuda,images,telemetry${ADD:+,$ADD}]"
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/adaptact /opt/adaptact

@@ -20,7 +20,7 @@ each_dockerfile = pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: 
 
 def installed_extras(path: Path) -> list[str]:
     (build, _) = Dockerfile.read(path).stages
-    (extras,) = re.findall(r"\.whl\)\[([\w,-]+)\]", build.only("RUN"))
+    (extras,) = re.findall(r"\.whl\)\[([\w,-]+)\$\{ADD:\+,\$ADD\}\]", build.only("RUN"))
     return str(extras).split(",")
 
 
@@ -125,7 +125,14 @@ def test_secrets_and_cache_are_mounted_and_never_copied(path: Path) -> None:
     build, _ = Dockerfile.read(path).stages
     mounts = re.findall(r"--mount=type=(\w+)", build.only("RUN"))
     assert mounts == ["secret", "secret", "cache"]
-    assert build.all("ARG") == build.all("ENV") == []
+    assert build.all("ARG") == ['ADD=""']
+    assert build.all("ENV") == []
+
+
+def test_openvino_can_be_added_to_the_image() -> None:
+    assert "--build-arg ADD=openvino" in (DOCKER / "cpu.Dockerfile").read_text(encoding="utf-8")
+    (need,) = project()["optional-dependencies"]["openvino"]
+    assert re.split(r"[^\w-]", need)[0] in pins(ROOT / "constraints.txt")
 
 
 def test_the_images_differ_only_in_what_they_run_on() -> None:
@@ -157,7 +164,7 @@ def test_only_what_the_build_reads_enters_its_context() -> None:
     assert "*" in lines
     assert allowed == {
         *described["packages"],
-        *described["license-files"],
+        *(name for name in described["license-files"] if name.partition("/")[0] not in described["packages"]),
         described["readme"],
         "pyproject.toml",
         "constraints.txt",

@@ -48,7 +48,7 @@ def make_engine_options(settings: Settings) -> EngineOptions:
             graph_rows=tuple(int(rows) for rows in settings.cuda_graph_rows.split(",") if rows),
         ),
         state_folder=settings.state,
-        digests=bool(settings.experiments_store or settings.drift_first_rows),
+        digests=bool(settings.experiments_store or (settings.drift and settings.state)),
         triton_names=settings.triton_metrics,
         drain_seconds=settings.drain_seconds,
         load_seconds=settings.load_seconds,

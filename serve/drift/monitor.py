@@ -5,13 +5,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from weakref import WeakKeyDictionary, WeakSet, ref
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary, ref
 
 from adaptact.text import escape_line
 from serve.drift.baseline import Baseline, BaselineError, read_baseline
 from serve.drift.first_rows import FirstRows
 from serve.drift.layers import LayerProbe, OpenSession
 from serve.drift.options import DriftOptions
+from serve.drift.stored_windows import StoredWindows
 from serve.drift.watcher import SampleCounts, Watcher
 from serve.drift.window import Tallies
 from serve.engine.model import ServedModel
@@ -19,8 +20,11 @@ from serve.engine.run_observer import RunObserver
 
 COUNT_SECONDS = 5.0
 RENEW_SECONDS = 1.0
+SAVE_SECONDS = 60.0
+"""So much is lost at most where a process ends without warning."""
 FOLDER = "drift"
 """In the state folder, where baselines of first rows are."""
+WINDOWS = f"{FOLDER}/windows"
 NOT_WATCHED = "%s: drift is not watched: %s"
 
 log = logging.getLogger("adaptact")
@@ -46,7 +50,12 @@ class DriftMonitor:
         self._lock = threading.Lock()
         self._watchers: WeakSet[Watcher] = WeakSet()
         self._first_rows: WeakKeyDictionary[FirstRows, ref[ServedModel]] = WeakKeyDictionary()
-        self._counts: dict[tuple[str, str], SampleCounts] = {}
+        # Held by watchers, and gone with the last one of the version.
+        self._counts: WeakValueDictionary[tuple[str, str], SampleCounts] = WeakValueDictionary()
+        folder = options.state_folder
+        windows = None if folder is None else StoredWindows(folder / WINDOWS, options.window_seconds)
+        self._windows = windows
+        self._storing = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="adaptact-drift", daemon=True)
 
@@ -69,9 +78,12 @@ class DriftMonitor:
         return watcher
 
     def _make_watcher(self, model: ServedModel, baseline: Baseline) -> Watcher:
-        counts = self._counts.setdefault((model.name, model.version), SampleCounts())
-        watcher = Watcher(model.name, model.version, baseline, self._options, counts)
         with self._lock:
+            counts = self._counts.setdefault((model.name, model.version), SampleCounts())
+            watcher = Watcher(model, baseline, self._options, counts)
+            for other in self._watchers:
+                if other.is_of_same_file(watcher):
+                    watcher.window = other.window
             self._watchers.add(watcher)
             self._start()
         return watcher
@@ -91,9 +103,11 @@ class DriftMonitor:
         if self._thread.ident is None:
             self._thread.start()
 
-    def read_windows(self) -> Iterator[WatchedWindow]:
-        """What was counted of each version that is watched; of one that was replaced, the newer one."""
+    def read_windows(self, name: str | None = None, version: str | None = None) -> Iterator[WatchedWindow]:
+        """What was counted of each version that is watched, or of this one; of a replaced one, the newer."""
         for watcher in self._list():
+            if name is not None and (watcher.name, watcher.version) != (name, version):
+                continue
             window = watcher.window
             yield WatchedWindow(
                 watcher.name, watcher.version, watcher.baseline, window.read(), window.count_seconds()
@@ -108,8 +122,9 @@ class DriftMonitor:
         return ""
 
     def read_counts(self) -> Mapping[tuple[str, str], SampleCounts]:
-        """What became of chosen runs, by name and version, since the start."""
-        return dict(self._counts)
+        """What became of chosen runs, by name and version of what is loaded."""
+        with self._lock:
+            return dict(self._counts)
 
     def count_now(self) -> None:
         """Count what is kept now, in this thread."""
@@ -117,11 +132,23 @@ class DriftMonitor:
         for watcher in self._list():
             watcher.count()
 
+    @property
+    def keeps_windows(self) -> bool:
+        """Whether a later process goes on with what this one has counted."""
+        return self._windows is not None
+
+    def store(self) -> None:
+        """Store what is counted by now for a later process, where there is a state folder."""
+        self.count_now()
+        self._exchange(saves=True)
+
     def close(self) -> None:
         """Count no more."""
         self._closed.set()
         if self._thread.ident is not None:
             self._thread.join(COUNT_SECONDS)
+        if self._windows is not None:
+            self._windows.close()
 
     def _list(self) -> list[Watcher]:
         """Those in use, by name; the last loaded one of each version."""
@@ -130,7 +157,8 @@ class DriftMonitor:
         return list({(watcher.name, watcher.version): watcher for watcher in watchers}.values())
 
     def _work(self) -> None:
-        renewed = counted = monotonic()
+        renewed = counted = saved = monotonic()
+        self._exchange(saves=False)
         while not self._closed.wait(RENEW_SECONDS):
             now = monotonic()
             observers: list[Watcher | FirstRows] = [*self._list(), *self._list_first_rows()]
@@ -140,6 +168,22 @@ class DriftMonitor:
             if now - counted >= COUNT_SECONDS:
                 counted = now
                 self._count_all()
+                is_due = now - saved >= SAVE_SECONDS
+                saved = now if is_due else saved
+                self._exchange(saves=is_due)
+
+    def _exchange(self, *, saves: bool) -> None:
+        """Take over what ended processes have counted, and store what this one has."""
+        if self._windows is None:
+            return
+        try:
+            with self._storing:
+                watchers = self._list()
+                self._windows.adopt(watchers)
+                if saves:
+                    self._windows.save(watchers)
+        except OSError as error:
+            log.warning("what is counted of drift is not stored: %s", escape_line(str(error)))
 
     def _count_all(self) -> None:
         self._find_baselines()

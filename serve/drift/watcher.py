@@ -17,6 +17,7 @@ from serve.drift.options import DriftOptions
 from serve.drift.plan import Drawn, Plan
 from serve.drift.window import SlidingWindow
 from serve.engine.joining import count_rows
+from serve.engine.model import ServedModel
 from serve.engine.sampling import Sampler
 from serve.engine.signature import Array
 
@@ -26,9 +27,9 @@ BURST = 4.0  # seconds, whose requests may come at once
 _numbers = count(1)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class SampleCounts:
-    """What became of runs that were chosen; they go on if the version is loaded again."""
+    """What became of runs that were chosen; they go on where another load takes the place of a version."""
 
     rows: int = 0
     dropped: int = 0
@@ -46,13 +47,14 @@ class Watcher:
     """What is known of a version's live values; its runs are taken on one thread and counted on another."""
 
     def __init__(
-        self, name: str, version: str, baseline: Baseline, options: DriftOptions, counts: SampleCounts
+        self, model: ServedModel, baseline: Baseline, options: DriftOptions, counts: SampleCounts
     ) -> None:
         """Nothing is counted yet; `probe` may be set before the first run."""
         self.number = next(_numbers)
         """Larger than that of any watcher before it."""
-        self.name = name
-        self.version = version
+        self.name = model.name
+        self.version = model.version
+        self.digest = model.digest
         self.baseline = baseline
         self.counts = counts
         self.plan = Plan(baseline)
@@ -84,6 +86,11 @@ class Watcher:
         size = sum(array.nbytes for array in arrays)
         self._kept_bytes += size
         self._kept.append(_Kept(drawn, kept, size))
+
+    def is_of_same_file(self, other: "Watcher") -> bool:
+        """Whether both watch one version of one file, so that what they count belongs together."""
+        own, others = ((each.name, each.version, each.digest, each.baseline.digest) for each in (self, other))
+        return own == others
 
     def renew(self, seconds: float) -> None:
         """Choose the runs of the next so many seconds by how many there were."""

@@ -62,7 +62,7 @@ class VersionOverview(BaseModel):
     signer: str | None = None
     """The fingerprint of the key that the file names as its signer."""
     digest: str | None = None
-    """SHA-256 of its files; null where nothing needs it: without experiments and measured providers."""
+    """SHA-256 of its files; null without experiments, measured providers and a state folder."""
     bytes: int | None = None
     """The size of its files."""
 

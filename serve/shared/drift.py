@@ -39,10 +39,11 @@ class SharedDrift:
         self._task = asyncio.create_task(self._look_again_and_again())
 
     async def stop(self, grace_seconds: float) -> None:
-        """Look no more; an alarm does not end unsaid, since its counts end with the process."""
+        """Look no more, and store the windows; without, an alarm that ends with its counts is said."""
         if self._task is not None:
             self._task.cancel()
-        for key in sorted(self._drifted) if self._speaks else ():
+        await asyncio.to_thread(self._monitor.store)
+        for key in sorted(self._drifted) if self._speaks and not self._monitor.keeps_windows else ():
             log.warning("model `%s` version `%s` drifts as the server stops: its counts begin anew", *key)
 
     async def look(self) -> None:
@@ -61,7 +62,7 @@ class SharedDrift:
         """That of one version; raises like `Engine.model`."""
         model = self._engine.model(name, version)
         key = model.name, model.version
-        reports = await self._judge(await self._workers.broadcast(DRIFT, *key))
+        reports = await self._judge(await self._workers.broadcast(DRIFT, *key), *key)
         return reports[0] if reports else self._report_without(*key)
 
     async def report_all(self) -> list[DriftReport]:
@@ -85,23 +86,24 @@ class SharedDrift:
                 log.exception("drift cannot be looked at")
 
     async def _read_here(self, name: str | None = None, version: str | None = None) -> Json:
-        windows = [
-            [window.name, window.version, window.baseline.digest, window.tallies.tolist(), window.seconds]
-            for window in self._monitor.read_windows()
-            if name is None or (window.name, window.version) == (name, version)
-        ]
+        windows: list[Json] = []
+        for window in self._monitor.read_windows(name, version):
+            about = window.name, window.version, window.baseline.digest
+            windows.append([*about, window.tallies.tolist(), window.seconds])
+            await asyncio.sleep(0)  # others are answered in between
         return {"process": os.getpid(), "windows": windows}
 
-    async def _judge(self, answers: Sequence[Json]) -> list[DriftReport]:
-        """Reports of the versions that this worker watches, with what others count by the same baseline."""
-        counted = [window for answer in answers for window in answer["windows"]]
+    async def _judge(self, answers: Sequence[Json], *key: str) -> list[DriftReport]:
+        """Reports of the versions that this worker watches, with what others count by the same baseline.
+
+        Of all, or of the one with this name and version.
+        """
+        counted: dict[tuple[str, str, str], list[tuple[Json, float]]] = {}
+        for *about, tallies, seconds in (window for answer in answers for window in answer["windows"]):
+            counted.setdefault((about[0], about[1], about[2]), []).append((tallies, seconds))
         reports = []
-        for own in self._monitor.read_windows():
-            alike = [
-                (tallies, seconds)
-                for name, version, digest, tallies, seconds in counted
-                if (name, version, digest) == (own.name, own.version, own.baseline.digest)
-            ]
+        for own in self._monitor.read_windows(*key):
+            alike = counted.get((own.name, own.version, own.baseline.digest))
             if alike:
                 tallies = np.sum([np.array(each, np.int64) for each, _ in alike], axis=0)
                 longest = max(seconds for _, seconds in alike)

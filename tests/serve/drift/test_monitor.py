@@ -229,7 +229,17 @@ def test_a_model_that_is_gone_is_watched_no_more(net: Engine, monitor: DriftMoni
     asyncio.run(net.unload("net"))
     gc.collect()
     assert list(monitor.read_windows()) == []
-    assert monitor.read_counts()["net", "1"].rows == 32
+    assert monitor.read_counts() == {}
+
+
+def test_a_file_that_is_loaded_again_goes_on_with_its_window(net: Engine, monitor: DriftMonitor) -> None:
+    ask(net, monitor, draw(32, 1))
+    asyncio.run(net.load("net"))
+    gc.collect()
+    ask(net, monitor, draw(16, 1))
+    [counted] = monitor.read_windows()
+    assert counted.tallies[0, 0] == 48
+    assert monitor.read_counts()["net", "1"].rows == 48
 
 
 def test_a_request_without_rows_changes_nothing(net: Engine, monitor: DriftMonitor) -> None:

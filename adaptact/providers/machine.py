@@ -4,7 +4,12 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-ep-openvino")
+PACKAGES = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-ep-openvino",
+    "onnxruntime-ep-nv-tensorrt-rtx",
+)
 """Those whose kernels are timed."""
 
 

@@ -24,7 +24,7 @@ class PlugInProvider(Provider):
     @property
     def library_variable(self) -> str:
         """The environment variable with the path of the library to load instead of the package's."""
-        return f"ADAPTACT_{self.name.upper()}_LIBRARY"
+        return f"ADAPTACT_{self.name.upper().replace('-', '_')}_LIBRARY"
 
     def find_library(self) -> str:
         """The path of the library; ProviderError where there is none. It does not load ONNX Runtime."""
@@ -69,7 +69,7 @@ class PlugInProvider(Provider):
                 return  # and it has no device
             raise ProviderError(
                 f"the plug-in of provider `{self.name}` cannot be loaded: {first_line(error)}",
-                f"`{library}` must fit this ONNX Runtime, {ort.__version__}",
+                self._load_hint(library),
             ) from error
 
     def _list_devices(self) -> list[Ort]:
@@ -82,6 +82,11 @@ class PlugInProvider(Provider):
     def device_kind(self) -> str:
         """What it computes on, by ONNX Runtime's name of the type of a device."""
         return "GPU" if self.on_gpu else "CPU"
+
+    def _load_hint(self, library: str) -> str:
+        import onnxruntime as ort  # noqa: PLC0415
+
+        return f"`{library}` must fit this ONNX Runtime, {ort.__version__}"
 
     def _no_device_hint(self) -> str | None:
         return None

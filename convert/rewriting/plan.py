@@ -120,7 +120,8 @@ Place = tuple[str, str]
 
 def default_forms(provider: str) -> dict[str, str]:
     """The form that each kind takes on this provider, by the kind's name."""
-    return {kind.name: kind.defaults[provider] for kind in KINDS}
+    table = "cuda" if provider == "tensorrt-rtx" else provider
+    return {kind.name: kind.defaults[table] for kind in KINDS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import onnxruntime
 
 from adaptact.files import replace_file
+from adaptact.providers.catalogue import find_provider
 from convert.manifest.decode import decode
 from convert.manifest.records import TuningRecord
 
@@ -49,7 +50,7 @@ def make_key(graph: bytes, provider: str, threads: int, batches: Iterable[int]) 
 def describe_processor(provider: str) -> str:
     """The model of the machine's processor, and of its GPUs where those compute."""
     names = [_read_field(Path("/proc/cpuinfo"), "model name") or platform.processor() or platform.machine()]
-    if provider == "cuda":
+    if find_provider(provider).on_gpu:
         cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
         names += [_read_field(card, "Model") for card in cards]
     return ", ".join(filter(None, names))

@@ -22,7 +22,6 @@ from serve.engine.manifest import read_integer_limits, read_manifest, read_size_
 from serve.engine.model_files import ModelFiles
 from serve.engine.operators import (
     ABORTING_ON_EMPTY,
-    RECORD_OPERATORS,
     SIZED_BY_SHAPES,
     read_operators,
 )
@@ -192,10 +191,10 @@ def _choose_path(files: ModelFiles, more_outputs: Sequence[str]) -> AbstractCont
 
 
 def _open(path: str, native_options: ort.SessionOptions, options: SessionOptions) -> ort.InferenceSession:
+    provider = find_provider(options.provider)
     more = options.cuda.native() if options.provider == "cuda" else {}
-    return find_provider(options.provider).open(
-        path, native_options, more=more, device=options.cuda.device if more else 0
-    )
+    device = options.cuda.device if provider.on_gpu else 0
+    return provider.open(path, native_options, more=more, device=device)
 
 
 def _choose_clock(options: SessionOptions) -> Callable[[], float]:
@@ -216,7 +215,6 @@ def _make_options(files: ModelFiles, options: SessionOptions) -> ort.SessionOpti
     # share instead of having their own has no such option in Python (ONNX Runtime 1.32).
     result.add_session_config_entry("session.intra_op.allow_spinning", "0")
     result.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    result.add_session_config_entry(RECORD_OPERATORS, "1")
     if files.is_ort_format:
         result.add_session_config_entry(FORMAT, "ORT")
     result.add_session_config_entry(WEIGHTS_FOLDER, str(files.folder))

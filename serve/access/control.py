@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from serve.access.allowance import Allowance
-from serve.access.audit_pages import AuditPage, read_audit_page
+from serve.access.audit_pages import EVERYTHING, AuditFilter, AuditPage, read_audit_page
 from serve.access.errors import AccessError, AuditError, KeyRequiredError, RoleRequiredError
 from serve.access.keys import Key, KeysFile, Role
 from serve.access.limits import ClientLimits
@@ -179,13 +179,13 @@ class AuditLog:
         """Whether it can be read back."""
         return self._path is not None
 
-    def read(self, most: int, before: str = "") -> AuditPage:
-        """The last lines of the file, or those before a page's `next`; raises as `read_audit_page`.
+    def read(self, most: int, before: str = "", wanted: AuditFilter = EVERYTHING) -> AuditPage:
+        """The last actions of the file, or those before a page's `next`; raises as `read_audit_page`.
 
         Only where it has a file.
         """
         assert self._path is not None
-        return read_audit_page(self._path, most, before)
+        return read_audit_page(self._path, most, before, wanted)
 
     def begin(self, caller: str, action: str, request_id: str) -> None:
         """Append a line without a status before the action is done; raises `AuditError` where that fails."""

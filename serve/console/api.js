@@ -193,6 +193,8 @@ export const defineExperiment = (definition) =>
 /** Start, advance, pause, resume, stop or promote the experiment. */
 export const changeExperiment = (name, act, content) => post(`${experiment(name)}:${act}`, content);
 
-/** The last lines of the audit log, or those before the place that an earlier answer names. */
-export const readAudit = (before, signal) =>
-  get(`/adaptact/v1/audit?${query({ limit: 200, ...(before && { before }) })}`, signal);
+/** The last actions of the audit log that are `wanted: {text, outcome}`, or those before the place of an earlier answer. */
+export function readAudit({ text, outcome }, before, signal) {
+  const given = Object.entries({ text: text.trim(), outcome, before }).filter(([, value]) => value);
+  return get(`/adaptact/v1/audit?${query({ limit: 200, ...Object.fromEntries(given) })}`, signal);
+}

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from adaptact.languages.catalogue import Language
 from convert.manifest.providers import ProviderChoiceRecord
-from serve.access.audit_pages import AuditPage
+from serve.access.audit_pages import AuditFilter, AuditPage, Outcome
 from serve.access.control import AccessControl
 from serve.access.keys import Role
 from serve.engine.catalogue import IndexEntry, State
@@ -122,11 +122,13 @@ def audit_routes(access: AccessControl) -> APIRouter:
     async def audit(
         limit: Annotated[int, Query(ge=1, le=MOST_LINES)] = 100,
         before: Annotated[str, Query(max_length=40, description="`next` of an earlier answer.")] = "",
+        text: Annotated[str, Query(max_length=200, description="Words, all of which the actions have.")] = "",
+        outcome: Outcome | None = None,
     ) -> AuditPage:
-        """The last lines of the audit log, the newest first."""
+        """The last actions of the audit log, the newest first, also those in files that were moved away."""
         if not access.audit_log.has_file:
             raise HTTPException(404, NO_FILE)
-        return await asyncio.to_thread(access.audit_log.read, limit, before)
+        return await asyncio.to_thread(access.audit_log.read, limit, before, AuditFilter(text, outcome))
 
     return router
 

@@ -7,8 +7,8 @@ import { Failure } from "../components/resource.js";
 import { Table } from "../components/table.js";
 import { formatNumber, formatTime, t } from "../language.js";
 import { reader } from "../session.js";
-import { html, useEffect, useMemo, useState } from "../view.js";
-import { OutcomeBadge, joinLines, judgeOutcome, nameAction, nameOutcomes } from "./audit/actions.js";
+import { html, useEffect, useRef, useState } from "../view.js";
+import { OutcomeBadge, nameAction, nameOutcomes } from "./audit/actions.js";
 
 /** The page. */
 export function Page() {
@@ -23,58 +23,69 @@ function WithoutFile() {
   `;
 }
 
+const NOTHING = { entries: [], damaged: 0, unread: [], next: null };
+const PAUSE_MS = 300; // after a letter that was typed
+const MOST_PAGES = 10; // that are asked for at once, as long as none of them has what is wanted
+
 function Log() {
-  const [log, setLog] = useState({ lines: [], damaged: 0, next: undefined });
   const [wanted, setWanted] = useState({ text: "", outcome: "" });
-  async function read(before) {
-    setLog((known) => ({ ...known, isLoading: true, error: undefined }));
+  const [log, setLog] = useState({ ...NOTHING, isLoading: true });
+  const current = useRef(null);
+  async function read(known) {
+    current.current?.abort();
+    const control = new AbortController();
+    current.current = control;
+    const settle = (next) => control.signal.aborted || setLog(next);
+    settle((before) => ({ ...before, isLoading: true, error: undefined }));
     try {
-      const page = await readAudit(before);
-      setLog((known) => extend(before ? known : { lines: [], damaged: 0 }, page));
+      const found = await readOn(known, wanted, control.signal);
+      settle({ ...found, isLoading: false });
     } catch (error) {
-      setLog((known) => ({ ...known, isLoading: false, error }));
+      settle((before) => ({ ...before, isLoading: false, error }));
     }
   }
   useEffect(() => {
-    read();
-  }, []);
-  const actions = useMemo(() => joinLines(log.lines), [log.lines]);
-  const shown = actions.filter((action) => matches(action, wanted));
+    const timer = setTimeout(() => read(NOTHING), wanted.text ? PAUSE_MS : 0);
+    return () => clearTimeout(timer);
+  }, [wanted.text, wanted.outcome]);
+  useEffect(() => () => current.current?.abort(), []);
   return html`
-    <${PageHeading} title=${t("Audit")} note=${describe(actions, shown, log)}>
-      <button type="button" disabled=${log.isLoading} onClick=${() => read()}>${t("Refresh")}</button>
+    <${PageHeading} title=${t("Audit")} note=${describe(log)}>
+      <button type="button" disabled=${log.isLoading} onClick=${() => read(NOTHING)}>${t("Refresh")}</button>
     <//>
     <${Filters} wanted=${wanted} set=${setWanted} />
-    ${log.error && html`<${Failure} error=${log.error} retry=${() => read(log.next)} />`}
-    ${log.isLoading && !actions.length && html`<p class="loading" role="status">${t("Loading…")}</p>`}
-    <${Actions} all=${actions} shown=${shown} isLoading=${log.isLoading} />
-    ${log.next && html`<p><button type="button" disabled=${log.isLoading} onClick=${() => read(log.next)}>${log.isLoading ? t("Working…") : t("Show older ones")}</button></p>`}
+    ${log.error && html`<${Failure} error=${log.error} retry=${() => read(log)} />`}
+    ${log.isLoading && !log.entries.length && html`<p class="loading" role="status">${t("Loading…")}</p>`}
+    <${Actions} actions=${log.entries} isLoading=${log.isLoading} isFiltered=${Boolean(wanted.text.trim() || wanted.outcome)} />
+    ${log.next && html`<p><button type="button" disabled=${log.isLoading} onClick=${() => read(log)}>${log.isLoading ? t("Working…") : t("Show older ones")}</button></p>`}
   `;
 }
 
-const extend = ({ lines, damaged }, page) => ({
-  lines: [...lines, ...page.entries],
-  damaged: damaged + page.damaged,
-  next: page.next,
-  isLoading: false,
-});
-
-function matches(action, { text, outcome }) {
-  const sought = text.trim().toLowerCase();
-  const fields = [action.caller, action.action, nameAction(action.action), action.request_id];
-  return (
-    (!outcome || judgeOutcome(action) === outcome) &&
-    (!sought || fields.some((field) => field.toLowerCase().includes(sought)))
-  );
+/** What is known and the next page that has any action which is wanted. */
+async function readOn(known, wanted, signal) {
+  let all = known;
+  for (let pages = 0; pages < MOST_PAGES; pages += 1) {
+    const page = await readAudit(wanted, all.next, signal);
+    all = {
+      entries: [...all.entries, ...page.entries],
+      damaged: all.damaged + page.damaged,
+      unread: [...new Set([...all.unread, ...page.unread])],
+      next: page.next,
+      reached: page.reached ?? all.reached,
+    };
+    if (!all.next || page.entries.length) break;
+  }
+  return all;
 }
 
-function describe(actions, shown, { next, damaged }) {
+function describe({ entries, next, damaged, unread, reached }) {
   const parts = [
     next
-      ? t("the last {count} actions", { count: formatNumber(actions.length) })
-      : t("actions: {count}", { count: formatNumber(actions.length) }),
-    shown.length < actions.length && t("shown: {count}", { count: formatNumber(shown.length) }),
+      ? t("the last {count} actions", { count: formatNumber(entries.length) })
+      : t("actions: {count}", { count: formatNumber(entries.length) }),
+    next && reached && t("searched back to {time}", { time: showTime(reached) }),
     damaged > 0 && t("damaged lines, left out: {count}", { count: formatNumber(damaged) }),
+    unread.length > 0 && t("not read, or not whole: {files}", { files: unread.join(", ") }),
   ];
   return parts.filter(Boolean).join(" · ");
 }
@@ -83,7 +94,7 @@ function Filters({ wanted, set }) {
   const outcomes = [["", t("all")], ...Object.entries(nameOutcomes())];
   return html`
     <div class="audit-filters" role="search">
-      <${Field} label=${t("Filter by caller, action or request")}>
+      <${Field} label=${t("Filter by caller, path or request")} hint=${t("All words, in the whole log")}>
         ${(id) => html`<input id=${id} type="search" value=${wanted.text} onInput=${(event) => set({ ...wanted, text: event.target.value })} />`}
       <//>
       <${ChoiceField} label=${t("Outcome")} value=${wanted.outcome} choices=${outcomes} set=${(outcome) => set({ ...wanted, outcome })} />
@@ -91,12 +102,13 @@ function Filters({ wanted, set }) {
   `;
 }
 
-function Actions({ all, shown, isLoading }) {
-  if (!all.length)
-    return !isLoading && html`<div class="empty"><p>${t("Nothing was changed yet.")}</p></div>`;
-  if (!shown.length) return html`<div class="empty"><p>${t("No action is like this.")}</p></div>`;
+function Actions({ actions, isLoading, isFiltered }) {
+  if (!actions.length) {
+    const text = isFiltered ? t("No action is like this.") : t("Nothing was changed yet.");
+    return !isLoading && html`<div class="empty"><p>${text}</p></div>`;
+  }
   const columns = [
-    { key: "time", title: t("Time"), value: ({ time }) => time, cell: ({ time }) => showTime(time) },
+    { key: "time", title: t("Time"), value: ({ time }) => time, cell: ({ time }) => html`<bdi>${showTime(time)}</bdi>` },
     {
       key: "caller",
       title: t("Caller"),
@@ -124,12 +136,12 @@ function Actions({ all, shown, isLoading }) {
   ];
   return html`
     <div class="records">
-      <${Table} caption=${t("Actions, the newest first")} columns=${columns} rows=${shown} name=${({ place }) => place} />
+      <${Table} caption=${t("Actions, the newest first")} columns=${columns} rows=${actions.map((action, place) => ({ ...action, place }))} name=${({ place }) => place} />
     </div>
   `;
 }
 
 function showTime(time) {
   const date = new Date(time);
-  return Number.isNaN(date.getTime()) ? html`<bdi>${time}</bdi>` : formatTime(date);
+  return Number.isNaN(date.getTime()) ? time : formatTime(date);
 }

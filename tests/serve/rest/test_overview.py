@@ -97,10 +97,9 @@ def test_the_audit_log_is_read_by_administrators_and_reading_is_not_noted(
     _ask(app, "POST", LOAD)
     _ask(app, "POST", LOAD, "secret-of-ops", headers={"X-Request-Id": "r-7"})
     page = _ask(app, "GET", AUDIT, "secret-of-ops").json()
-    assert [(each["caller"], each["status"]) for each in page["entries"]] == [
-        ("ops", 200),
-        ("ops", None),
-        (AWAY, 401),
+    assert [(each["caller"], each["status"], each["outcome"]) for each in page["entries"]] == [
+        ("ops", 200, "done"),
+        (AWAY, 401, "refused"),
     ]
     assert {each["action"] for each in page["entries"]} == {f"POST {LOAD}"}
     assert page["entries"][0]["request_id"] == "r-7"
@@ -108,13 +107,15 @@ def test_the_audit_log_is_read_by_administrators_and_reading_is_not_noted(
     newest = _ask(app, "GET", f"{AUDIT}?limit=1", "secret-of-ops").json()
     older = _ask(app, "GET", f"{AUDIT}?limit=2&before={newest['next']}", "secret-of-ops").json()
     assert newest["entries"] + older["entries"] == page["entries"]
+    found = _ask(app, "GET", f"{AUDIT}?text=LOAD%20{AWAY}&outcome=refused", "secret-of-ops").json()
+    assert found["entries"] == page["entries"][1:]
     for refused in (_ask(app, "GET", AUDIT), _ask(app, "GET", AUDIT, "wrong")):
         assert refused.status_code == 401
-    assert len(_ask(app, "GET", AUDIT, "secret-of-ops").json()["entries"]) == 3
+    assert len(_ask(app, "GET", AUDIT, "secret-of-ops").json()["entries"]) == 2
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", f"limit={MOST_LINES + 1}", "limit=x", "before=x", "before=" + "1" * 41]
+    "query", ["limit=0", f"limit={MOST_LINES + 1}", "limit=x", "before=x", "before=" + "1" * 41, "outcome=x", "text=" + "x" * 201]
 )
 def test_what_is_asked_of_the_audit_log_is_bounded(
     fresh_engine: Engine, changing: Path, access: AccessControl, query: str

@@ -5,42 +5,6 @@ import { t } from "../../language.js";
 import { html } from "../../view.js";
 import { nameWord } from "../experiments/words.js";
 
-/**
- * One action for the two lines of each that was done: the one before it has no status. `lines` are the newest first;
- * a line without a status and without its second one was never answered, or is not yet.
- */
-export function joinLines(lines) {
-  const answered = new Map();
-  const actions = [];
-  for (const [place, line] of lines.entries()) {
-    const key = [line.request_id, line.caller, line.action].join("\n");
-    const open = answered.get(key) || 0;
-    if (line.status === null && open) {
-      answered.set(key, open - 1);
-    } else {
-      if (line.status !== null && !isRefused(line)) answered.set(key, open + 1);
-      actions.push({ ...line, place: lines.length - place });
-    }
-  }
-  return actions;
-}
-
-const isGrpc = (action) => action.startsWith("gRPC ");
-const REFUSED = { http: [401, 403, 429], grpc: [7, 8, 16] };
-
-function isRefused({ action, status }) {
-  return REFUSED[isGrpc(action) ? "grpc" : "http"].includes(status);
-}
-
-/** `done`, `refused`, `failed`, or `unanswered`. */
-export function judgeOutcome({ action, status }) {
-  if (status === null) return "unanswered";
-  if (isRefused({ action, status })) return "refused";
-  if (isGrpc(action)) return status === 0 ? "done" : "failed";
-  if (status === 0) return "unanswered";
-  return status < 400 ? "done" : "failed";
-}
-
 /** The outcomes by their names. */
 export const nameOutcomes = () => ({
   done: t("done"),
@@ -52,10 +16,9 @@ export const nameOutcomes = () => ({
 const TONES = { done: "good", refused: "caution", failed: "bad", unanswered: "neutral" };
 
 /** What became of the action, with the status of its answer. */
-export function OutcomeBadge({ action }) {
-  const outcome = judgeOutcome(action);
-  const status = action.status ? ` ${action.status}` : "";
-  return html`<${Badge} tone=${TONES[outcome]}>${nameOutcomes()[outcome]}${status}<//>`;
+export function OutcomeBadge({ action: { outcome, status } }) {
+  const shown = status ? ` ${status}` : "";
+  return html`<${Badge} tone=${TONES[outcome]}>${nameOutcomes()[outcome]}${shown}<//>`;
 }
 
 const EXPERIMENT = "/adaptact/v1/experiments/(?<experiment>[^/:]+)";

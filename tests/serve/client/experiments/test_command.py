@@ -132,7 +132,7 @@ def test_a_plan_says_what_is_needed_and_defines_nothing(
     capsys.readouterr()
     assert run("plan", file, "--units-per-day", 500, "--change", 0.2) == 0
     shown = capsys.readouterr().out
-    for part in ("5,000, 10 days", "500 units a day", "bought *", "30 %", "error_rate", "within units"):
+    for part in ("5,000, 10 days", "500 units a day", "bought *", "30 %", "error rate", "within units"):
         assert part in shown
     assert served.rollout.registry.read_all() == ()
     assert run("plan", file, "--power", 0.1) == 1

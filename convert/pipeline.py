@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from adaptact.providers.catalogue import AUTO
 from convert.artefact.destination import require_apart, require_writable
 from convert.artefact.placement import Placement
 from convert.artefact.signing import make_signer
 from convert.artefact.tokenizer_file import write_tokenizer
-from convert.errors import ExportError
+from convert.choosing import write_on_fastest
+from convert.errors import ExportError, UsageError
 from convert.manifest.manifest import Manifest
 from convert.model_io.given import read_samples
 from convert.model_io.inputs import InputSpec
@@ -84,7 +86,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     require_apart(source, destination)
     require_shares(tolerances or {})
     provider = tuning.provider if tuning is not None else provider
-    require_provider(provider)
+    _require_usable(provider, tuning)
     rounding = PrecisionOptions(precision, calibration, samples, budgets or BudgetOptions())
     rounding.require_consistent()
     oldest = OPSET if precision in BITS else OPSETS[0]
@@ -117,9 +119,22 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
         destination, provider, external_data, tolerances or {}, tuning, rounding_task, signer
     )
     work = Conversion(loaded, original, exported.model, sets, trials, file_options, on_stage, on_progress)
-    manifest = work.write_exact_file()
+    if tuning is not None and provider == AUTO:
+        manifest = write_on_fastest(work, tuning)
+    else:
+        manifest = work.write_exact_file()
     write_tokenizer(destination, loaded.tokenizer)
     return manifest
+
+
+def _require_usable(provider: str, tuning: TuningOptions | None) -> None:
+    """Raises UsageError for a provider that cannot be used here, and for `auto` without measuring."""
+    if provider != AUTO:
+        require_provider(provider)
+    elif tuning is None:
+        raise UsageError(
+            "`--provider auto` is chosen by measuring, and nothing is measured", hint="add --tune"
+        )
 
 
 def _remember(

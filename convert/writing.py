@@ -16,6 +16,7 @@ from convert.errors import ExportError, ParityError, PrecisionError
 from convert.evidence.baseline import find_reaching, record_baseline
 from convert.evidence.collect import collect_evidence
 from convert.manifest.manifest import Manifest
+from convert.manifest.providers import ProviderChoiceRecord
 from convert.manifest.records import CostRecord, TuningRecord
 from convert.model_io.runtime import Session
 from convert.model_io.samples import SampleSet
@@ -67,6 +68,8 @@ class Conversion:
     options: FileOptions
     on_stage: Callable[[str], None]
     on_progress: Callable[[str], None]
+    choice: ProviderChoiceRecord | None = None
+    """How the provider was chosen; None where the user named it."""
 
     def write_exact_file(self) -> Manifest:
         """The manifest of the file; whenever a rule breaks it, it is made again without that rule."""
@@ -100,7 +103,7 @@ class Conversion:
 
     def _write_without(self, dropped: tuple[DroppedRule, ...], tuned: TuningResult | None) -> Manifest:
         """The manifest of the file that is made without these rules."""
-        plan, tuning = self._choose_plan(tuned), tuned.record if tuned is not None else None
+        plan, tuning = self.choose_plan(tuned), tuned.record if tuned is not None else None
         self.on_stage("optimise")
         rules = remaining_rules(dropped)
         optimised = replace(optimise(self.exported, rules, plan=plan), dropped=dropped)
@@ -109,7 +112,8 @@ class Conversion:
             return self._write_float32(optimised, plan, tuning)
         return self._write_rounded(optimised, plan, tuning)
 
-    def _choose_plan(self, tuned: TuningResult | None) -> FormPlan:
+    def choose_plan(self, tuned: TuningResult | None) -> FormPlan:
+        """The forms that were tuned, or else those of the provider's table."""
         plan = FormPlan(default_forms(self.options.provider)) if tuned is None else tuned.plan
         return replace(plan, keeps_small=self.trials is not None and self.trials.small.shrink)
 
@@ -120,7 +124,7 @@ class Conversion:
         if isinstance(error, ParityError):
             rule = error.rule or (TUNING if tuned is not None and tuned.plan.chosen else None)
         else:
-            rules, plan = remaining_rules(dropped), self._choose_plan(tuned)
+            rules, plan = remaining_rules(dropped), self.choose_plan(tuned)
             sets = self.original.select_accepted(self.sets)
             rule = find_refused_rule(self.exported, rules, plan, sets, self.options.provider)
         if rule is None:
@@ -191,7 +195,7 @@ class Conversion:
         graph = placed.model.graph
         reaching = find_reaching(graph, layers)
         baseline = record_baseline(graph, content, self.sets, reaching, options.provider, placed.folder)
-        manifest = replace(manifest, baseline=baseline)
+        manifest = replace(manifest, baseline=baseline, choice=self.choice)
         self.on_stage("write")
         write_model(options.destination, options.sign(append_manifest(content, manifest)))
         return manifest

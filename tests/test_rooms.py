@@ -24,8 +24,8 @@ ROOMS = {
     ),
     "convert": (
         *("errors", "manifest", "model_io", "artefact", "graph", "rules", "rewriting", "sources", "parity"),
-        *("tuning", "precision", "evidence", "dossier", "latency", "writing", "pipeline", "recheck"),
-        "commands",
+        *("tuning", "precision", "evidence", "dossier", "latency", "writing", "choosing", "pipeline"),
+        *("recheck", "commands"),
     ),
     "serve": (
         *("engine", "drift", "experiments", "rollout", "access", "protocol", "settings", "options", "shared"),

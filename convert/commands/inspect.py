@@ -98,7 +98,7 @@ def _print(file: "OnnxFile") -> None:
 
 
 def _print_manifest(manifest: Manifest, console: Console) -> None:
-    from convert.evidence import set_tables, tables  # noqa: PLC0415  # it loads torch
+    from convert.evidence import provider_tables, set_tables, tables  # noqa: PLC0415  # it loads torch
 
     parts = [
         tables.tabulate_tensors(manifest),
@@ -112,11 +112,16 @@ def _print_manifest(manifest: Manifest, console: Console) -> None:
     print_coverage(console, manifest.parity)
     if manifest.rounding is not None:
         print_rounding(console, manifest.precision, manifest.rounding)
+    if manifest.choice is not None:
+        parts.append(provider_tables.tabulate_candidates(manifest.choice))
     if manifest.tuning is not None:
         parts += tables.tabulate_tuning(manifest.tuning)
     for header, rows in parts:
         if rows:
             console.print(table(header, rows))
+    if manifest.choice is not None:
+        line = provider_tables.describe_choice(manifest.choice)
+        print_line(console, say("provider chosen by measuring: {choice}", choice=line))
     if manifest.tuning is not None:
         print_line(console, say("tuned for {target}", target=tables.describe_tuning(manifest.tuning)))
 

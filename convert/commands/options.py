@@ -43,6 +43,9 @@ RandomWeights = Annotated[
     bool, typer.Option("--random-weights", help="For these models, to try things out: random weights.")
 ]
 Provider = Annotated[str, typer.Option(help="Execution provider of ONNX Runtime: cpu, openvino or cuda.")]
+MeasuredProvider = Annotated[
+    str, typer.Option(help="Execution provider: cpu, openvino or cuda; with --tune also auto, the fastest.")
+]
 Report = Annotated[Path | None, typer.Option(dir_okay=False, help="HTML file for the report.")]
 
 Tune = Annotated[

@@ -28,7 +28,7 @@ def print_export(console: Console, manifest: Manifest, file: Path, report: Path 
 
 
 def _summarise_export(manifest: Manifest, file: Path) -> Iterator[str]:
-    from convert.evidence import rounding_tables, tables  # noqa: PLC0415  # it loads torch
+    from convert.evidence import provider_tables, rounding_tables, tables  # noqa: PLC0415  # it loads torch
 
     parity, rounding = manifest.parity, manifest.rounding
     passed = mark("{file}: {size} bytes, parity passed")
@@ -62,6 +62,9 @@ def _summarise_export(manifest: Manifest, file: Path) -> Iterator[str]:
         yield say(
             "rewritten exactly: {places} places, by {rules} rules", places=times, rules=len(manifest.fired)
         )
+    if manifest.choice is not None:
+        line = provider_tables.describe_choice(manifest.choice)
+        yield say("provider chosen by measuring: {choice}", choice=line)
     if manifest.tuning is not None:
         yield say("tuned: {target}", target=tables.describe_tuning(manifest.tuning))
 

@@ -15,9 +15,10 @@ from adaptact.report.page import render_html
 from adaptact.report.parts import Part, Picture, Section, Table, Text, Tone, Verdict
 from adaptact.text import escape_line
 from adaptive_act.explain.curves import CurvePlot, InputHistogram, plot_curves
-from convert.evidence import rounding_tables, set_tables, tables
+from convert.evidence import provider_tables, rounding_tables, set_tables, tables
 from convert.evidence.inspection import OnnxFile
 from convert.manifest.manifest import ActivationRecord, Manifest, ParityRecord, ReachRecord
+from convert.manifest.providers import ProviderChoiceRecord
 from convert.manifest.records import RoundingRecord, TuningRecord
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def _evidence_sections(manifest: Manifest) -> list[Section]:
     if manifest.rounding is not None:
         sections.append(Section(say("Precision"), _rounding_parts(manifest.precision, manifest.rounding)))
     sections.append(Section(say("Rules"), _rule_parts(manifest)))
+    if manifest.choice is not None:
+        sections.append(Section(say("Provider"), _choice_parts(manifest.choice)))
     if manifest.tuning is not None:
         sections.append(Section(say("Tuning"), _tuning_parts(manifest.tuning)))
     return [*sections, Section(say("Source"), _source_parts(manifest))]
@@ -224,6 +227,20 @@ def _rounding_parts(precision: str, record: RoundingRecord) -> list[Part]:
         )
     )
     return parts
+
+
+def _choice_parts(record: ProviderChoiceRecord) -> list[Part]:
+    return [
+        Text(say("Chosen by measuring: {choice}.", choice=provider_tables.describe_choice(record))),
+        Table(*provider_tables.tabulate_candidates(record)),
+        Text(
+            say(
+                "A ratio is the time of the whole model, over that of the first row; of several batches the "
+                "geometric mean. Another row is taken if it is as exact and clearly faster: by 2.5 %, in "
+                "three of four rounds, and slower with no batch by more than 3 %."
+            )
+        ),
+    ]
 
 
 def _tuning_parts(record: TuningRecord) -> list[Part]:

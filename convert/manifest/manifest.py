@@ -14,6 +14,7 @@ from adaptact.report.notebook import show_table
 from convert.manifest.baseline import BaselineRecord
 from convert.manifest.decode import ManifestError, decode
 from convert.manifest.entries import LARGEST_MANIFEST
+from convert.manifest.providers import ProviderChoiceRecord
 from convert.manifest.records import CoverageRecord, RoundingRecord, Strength, TuningRecord
 from convert.manifest.size_bounds import SizeBounds
 
@@ -235,11 +236,12 @@ class Manifest:
     """The rewrite rules that the file was made without."""
     provider: str = "cpu"
     """The provider of ONNX Runtime that the forms were chosen for and parity was judged on."""
+    choice: ProviderChoiceRecord | None = None
+    """How the provider was chosen among several; None where the user named it."""
     tuning: TuningRecord | None = None
     """None where the provider's table chose the forms."""
     rounding: RoundingRecord | None = None
     """None in float32; else parity is that of the graph before rounding, and this is the file's own gate."""
-
     baseline: BaselineRecord | None = None
     """What its tensors held on real data; None where the user gave none, or too few."""
 

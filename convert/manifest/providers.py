@@ -1,9 +1,13 @@
 """The record of a choice among ONNX Runtime's providers, by measuring. Standard library only."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-Origin = Literal["measured", "manifest", "default"]
+from adaptact.halving import HalvingResult, Timing
+from adaptact.languages.catalogue import mark
+
+NO_OTHER = mark("no other provider can be used")
+"""The decision where only the CPU provider is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class CandidateRecord:
     rounds: int
     """The turns that it took: fewer where it was among the slower half."""
     reason: str
-    """Empty for the chosen one."""
+    """Empty for the chosen one, and where nothing was timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,37 @@ class ProviderChoiceRecord:
     verdict: str
     """The decision, in words."""
 
-    def holds_for(self, processor: str, versions: dict[str, str]) -> bool:
+    def holds_for(self, processor: str, versions: Mapping[str, str]) -> bool:
         """Whether it was measured on such a machine, with these versions."""
         return (self.processor, self.versions) == (processor, versions)
+
+
+def record_candidate(
+    provider: str, threads: int, timing: Timing | None, reason: str = "", *, is_chosen: bool = False
+) -> CandidateRecord:
+    """The record of a candidate; `reason` is why it was not timed, where it was not."""
+    if timing is None or not timing.rounds:
+        return CandidateRecord(provider, threads, (), None, 0, reason)
+    lost = (
+        mark("slower than the chosen one") if timing.is_faster else mark("not clearly faster than the first")
+    )
+    return CandidateRecord(
+        provider,
+        threads,
+        tuple(round_timing(1e6 * seconds) for seconds in timing.seconds),
+        round_timing(timing.ratio),
+        timing.rounds,
+        "" if is_chosen else lost,
+    )
+
+
+def describe_result(result: HalvingResult) -> str:
+    """The decision, in words."""
+    if result.chosen == 0:
+        return mark("no other is clearly faster than the CPU provider")
+    return mark("it takes {share} of the CPU provider's time").format(share=f"{result.gain:.2f}")
+
+
+def round_timing(number: float) -> float:
+    """Four digits, more than a timing has."""
+    return float(f"{number:.4g}")

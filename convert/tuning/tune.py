@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from adaptact.providers.catalogue import PROVIDERS
+from adaptact.providers.catalogue import AUTO, PROVIDERS
 from convert.artefact.external import LARGEST, count_weight_bytes
 from convert.artefact.file import serialise
 from convert.errors import UsageError
@@ -37,6 +37,7 @@ class TuningOptions:
 
     provider: str = "cpu"
     threads: int = 1
+    """Of one run; with the provider `auto` fewer are tried too."""
     batches: tuple[int, ...] = ()
     """If empty, the model's own batch where that is fixed, else one sample."""
     seconds: float = SECONDS
@@ -45,8 +46,8 @@ class TuningOptions:
     """Whether an earlier result is taken from the cache, and this one stored there."""
 
     def __post_init__(self) -> None:
-        if self.provider not in PROVIDERS:
-            raise UsageError(f"provider `{self.provider}` is not one of: {', '.join(PROVIDERS)}")
+        if self.provider not in (*PROVIDERS, AUTO):
+            raise UsageError(f"provider `{self.provider}` is not one of: {', '.join((*PROVIDERS, AUTO))}")
         if not 1 <= self.threads <= MOST_THREADS:
             raise UsageError(f"`--threads` is {self.threads}, expected 1 to {MOST_THREADS}")
         if not len(set(self.batches)) == len(self.batches) <= MOST_BATCHES:

@@ -2,8 +2,6 @@
 
 import onnxruntime as ort
 
-RECORD_OPERATORS = "session.record_ep_graph_assignment_info"
-
 # The work of all these, and the size of their outputs, follow from the shapes of their inputs and from what
 # is constant in the model. Of any other nothing is known, or it is known that values decide: the number of
 # turns of `Loop`, the output's size of `Range`, `Expand`, `Pad` and `Resize`, the samples of `RoiAlign`.
@@ -56,7 +54,7 @@ ABORTING_ON_EMPTY = frozenset({"LSTM", "GRU", "DynamicQuantizeLSTM"})
 def read_operators(session: ort.InferenceSession) -> set[str]:
     """The names of the operators left once constants are folded, those inside a `Loop` or an `If` too.
 
-    The session must have been created with `RECORD_OPERATORS`.
+    The session must be one that a provider of `adaptact.providers` has opened.
     """
     return {
         node.op_type for part in session.get_provider_graph_assignment_info() for node in part.get_nodes()

@@ -12,6 +12,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from adaptact.providers.catalogue import ProviderName, find_provider
+from adaptact.providers.provider import Precision
 from convert.manifest.encoding import encode_outputs
 from serve.engine.cuda_graphs import CudaGraphs
 from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
@@ -88,6 +89,8 @@ class Session:
         try:
             with _choose_path(files, more_outputs) as path, explain_missing():
                 self._session = _open(path, native_options, options)
+                if _is_in_bfloat16(self._session, options):
+                    self._session = _open(path, _make_options(files, options), options, "bf16")
             self.pool = list_native_threads() - others if options.threads > 1 else set()
             self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
             self.manifest = read_manifest(self.metadata)
@@ -190,11 +193,24 @@ def _choose_path(files: ModelFiles, more_outputs: Sequence[str]) -> AbstractCont
     return nullcontext(files.path)
 
 
-def _open(path: str, native_options: ort.SessionOptions, options: SessionOptions) -> ort.InferenceSession:
+def _is_in_bfloat16(session: ort.InferenceSession, options: SessionOptions) -> bool:
+    """Whether the file's gate allows bfloat16, and the provider has instructions for it here."""
+    if not find_provider(options.provider).computes("bf16"):
+        return False
+    manifest = read_manifest(session.get_modelmeta().custom_metadata_map)
+    return manifest is not None and manifest.get("precision") == "bf16"
+
+
+def _open(
+    path: str,
+    native_options: ort.SessionOptions,
+    options: SessionOptions,
+    precision: Precision = "fp32",
+) -> ort.InferenceSession:
     provider = find_provider(options.provider)
     more = options.cuda.native() if options.provider == "cuda" else {}
     device = options.cuda.device if provider.on_gpu else 0
-    return provider.open(path, native_options, more=more, device=device)
+    return provider.open(path, native_options, precision=precision, more=more, device=device)
 
 
 def _choose_clock(options: SessionOptions) -> Callable[[], float]:

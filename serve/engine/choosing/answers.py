@@ -16,6 +16,7 @@ from typing import TypeGuard
 
 import numpy as np
 
+from adaptact.languages.catalogue import mark
 from serve.engine.manifest import Json
 from serve.engine.signature import Array
 
@@ -72,32 +73,34 @@ def find_difference(
     """What differs by more than is allowed, in words; empty where nothing does."""
     for name, answer, other in zip(names, expected, got, strict=True):
         if answer.shape != other.shape or answer.dtype != other.dtype:
-            return (
-                f"output `{name}` is {other.dtype}{list(other.shape)}, not {answer.dtype}{list(answer.shape)}"
-            )
+            return mark("output `{name}` has another shape or type").format(name=name)
         difference = _compare(answer, other, tolerances.get(name, Tolerance(UNKNOWN)))
         if difference:
-            return f"output `{name}` {difference}"
+            return mark("output `{name}`: {difference}").format(name=name, difference=difference)
     return ""
 
 
 def _compare(answer: Array, other: Array, tolerance: Tolerance) -> str:
     if not np.issubdtype(answer.dtype, np.floating):
-        return "" if np.array_equal(answer, other) else "differs in whole numbers, truth values or texts"
+        return "" if np.array_equal(answer, other) else mark("whole numbers, truth values or texts differ")
     wide, also = answer.astype(np.float64), other.astype(np.float64)
     finite = np.isfinite(wide)
     if (
         not np.array_equal(wide[~finite], also[~finite], equal_nan=True)
         or not np.isfinite(also[finite]).all()
     ):
-        return "is NaN or infinite elsewhere"
+        return mark("NaN or infinities stand elsewhere")
     if not finite.any():
         return ""
     errors = np.abs(wide[finite] - also[finite])
     scale = max(tolerance.scale, float(np.abs(wide[finite]).max()))
     error = float(np.sqrt(np.mean(errors**2))) if tolerance.of_mean else float(errors.max())
     allowed = max(tolerance.share, _eps(answer)) * scale
-    return "" if error <= allowed else f"differs by {error:.2g}, and the criterion allows {allowed:.2g}"
+    if error <= allowed:
+        return ""
+    return mark("it differs by {error}, and the criterion allows {allowed}").format(
+        error=f"{error:.2g}", allowed=f"{allowed:.2g}"
+    )
 
 
 def _eps(answer: Array) -> float:
@@ -110,11 +113,11 @@ def explain_silence(answers: Sequence[Sequence[Array]]) -> str:
     first, *others = answers
     floats = [array for array in first if np.issubdtype(array.dtype, np.floating)]
     if floats and not any(np.isfinite(array.astype(np.float64)).any() for array in floats):
-        return "its answers to random inputs are not finite"
+        return mark("its answers to random inputs are not finite")
     is_moved = any(
         not _are_equal(array, other) for answer in others for array, other in zip(first, answer, strict=True)
     )
-    return "" if is_moved else "its answers are the same for all random inputs"
+    return "" if is_moved else mark("its answers are the same for all random inputs")
 
 
 def are_same(first: Sequence[Array], second: Sequence[Array]) -> bool:

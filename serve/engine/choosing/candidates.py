@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
-from adaptact.providers.catalogue import ProviderName
+from adaptact.languages.catalogue import mark
+from adaptact.providers.catalogue import MEASURED, ProviderName, list_candidates
 from adaptact.text import escape_line
 from serve.engine.choosing.answers import Tolerance, find_difference, read_tolerances
 from serve.engine.choosing.samples import make_strange
@@ -16,8 +16,6 @@ from serve.engine.providers import require_provider
 from serve.engine.session import ORT_ERRORS, Session, SessionOptions
 from serve.engine.signature import Array
 
-OTHERS: tuple[ProviderName, ...] = ("openvino",)
-"""Those tried beside the CPU provider; a GPU is asked for by its name."""
 MOST_BYTES = 2**30
 """Of all sessions of a trial together, by the size of the file."""
 
@@ -52,15 +50,12 @@ def open_others(
     answers: Sequence[Answer],
 ) -> Iterator[Candidate]:
     """All others, as far as there is memory for them."""
-    fewer = list(takewhile(lambda threads: threads < task.threads, (2**power for power in range(10))))
-    wanted = [(other, task.threads) for other in OTHERS]
-    wanted += [(name, threads) for threads in fewer for name in ("cpu", *OTHERS)]
-    room = max(len(OTHERS), MOST_BYTES // max(files.count_bytes(), 1) - 1)
+    room = max(len(MEASURED), MOST_BYTES // max(files.count_bytes(), 1) - 1)
     failed: dict[str, str] = {}
     tolerances = read_tolerances(base.manifest)
-    for place, (provider, threads) in enumerate(wanted):
+    for place, (provider, threads) in enumerate(list_candidates(task.threads)[1:]):
         if place >= room:
-            yield Candidate(provider, threads, None, "the model is too large to be loaded so often")
+            yield Candidate(provider, threads, None, mark("the model is too large to be loaded so often"))
             continue
         if provider in failed:
             yield Candidate(provider, threads, None, failed[provider])
@@ -97,13 +92,14 @@ def _find_fault(
             if difference:
                 return difference
     except ORT_ERRORS as error:
-        return f"it fails on what the CPU provider answers: {escape_line(str(error))[:200]}"
+        text = mark("it fails on what the CPU provider answers: {reason}")
+        return text.format(reason=escape_line(str(error))[:200])
     for strange in make_strange(inputs[0]):
         own, others = _answer(base, strange), _answer(other, strange)
         if own is None and others is not None:
-            return "it answers whole numbers that are too large, which the CPU provider refuses"
+            return mark("it answers whole numbers that are too large, which the CPU provider refuses")
         if own is not None and (others is None or find_difference(names, own, others, tolerances)):
-            return "it answers large whole numbers otherwise"
+            return mark("it answers large whole numbers otherwise")
     return ""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import SimpleQueue
 
+from adaptact.languages.catalogue import mark
 from adaptact.providers.machine import describe_processor, list_versions
 from convert.manifest.decode import ManifestError, decode
 from convert.manifest.providers import ProviderChoiceRecord
@@ -118,7 +119,7 @@ class ProviderChooser:
         try:
             choice: ProviderChoiceRecord = decode(ProviderChoiceRecord, json.loads(output), "choice")
         except ValueError as error:
-            return _make_default(task, f"the trial's result cannot be read: {error}")
+            return _make_default(task, mark("the trial's result cannot be read: {error}").format(error=error))
         return choice
 
 
@@ -139,8 +140,9 @@ def read_recorded(manifest: Mapping[str, Json] | None, task: ChoiceTask) -> Prov
 
 def _describe_end(number: int) -> str:
     if number == signal.SIGALRM:
-        return f"trying the others took more than {LIMIT_SECONDS} s"
-    return f"trying the others ended the process ({signal.Signals(number).name})"
+        return mark("trying the others took more than {seconds} s").format(seconds=LIMIT_SECONDS)
+    name = signal.Signals(number).name
+    return mark("trying the others ended the process ({signal})").format(signal=name)
 
 
 def _make_default(task: ChoiceTask, verdict: str) -> ProviderChoiceRecord:

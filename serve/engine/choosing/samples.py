@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from adaptact.languages.catalogue import mark
 from serve.engine.joining import has_rows
 from serve.engine.manifest import Json, read_integer_limits
 from serve.engine.signature import Array, Signature, TensorSpec
@@ -20,11 +21,14 @@ INTEGERS = 2
 
 def find_unmade(signature: Signature) -> str:
     """Why no inputs can be made up, in words; empty where they can."""
-    kinds = {"BYTES": "texts", "BF16": "bfloat16"}
+    kinds = {
+        "BYTES": mark("it takes texts, of which none are made up"),
+        "BF16": mark("it takes bfloat16, of which none are made up"),
+    }
     found = [kinds[spec.datatype.name] for spec in signature.inputs if spec.datatype.name in kinds]
     if found:
-        return f"it takes {found[0]}, of which none are made up"
-    return "" if signature.inputs else "it has no inputs"
+        return found[0]
+    return "" if signature.inputs else mark("it has no inputs")
 
 
 def make_inputs(

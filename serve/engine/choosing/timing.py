@@ -12,13 +12,18 @@ from adaptact.halving import (
     STAGE_ROUNDS,
     TURN_SECONDS,
     Clock,
-    HalvingResult,
-    Timing,
     find_fastest,
     time_turn,
 )
+from adaptact.languages.catalogue import mark
 from adaptact.providers.machine import describe_processor, list_versions
-from convert.manifest.providers import CandidateRecord, ProviderChoiceRecord
+from convert.manifest.providers import (
+    NO_OTHER,
+    ProviderChoiceRecord,
+    describe_result,
+    record_candidate,
+    round_timing,
+)
 from serve.engine.choosing.candidates import Candidate, run_all
 from serve.engine.choosing.task import ChoiceTask
 from serve.engine.joining import has_rows
@@ -26,7 +31,7 @@ from serve.engine.session import ORT_ERRORS
 from serve.engine.signature import Array
 
 MOST_ROWS = 8
-JUDGED_ON = "random inputs as the file describes them"
+JUDGED_ON = mark("random inputs as the file describes them")
 
 
 def time_candidates(
@@ -35,10 +40,10 @@ def time_candidates(
     """The choice among those that have a session; the first one is the CPU provider with all threads."""
     loaded = [candidate for candidate in candidates if candidate.session is not None]
     if len(loaded) == 1:
-        return record_choice(task, candidates, verdict="no other provider can be used")
+        return record_choice(task, candidates, verdict=NO_OTHER)
     samples = _choose_batches(task, loaded[0], inputs, len(loaded))
     if not samples:
-        text = f"a run takes too long to be timed within {task.seconds:g} s"
+        text = mark("a run takes too long to be timed within {seconds} s").format(seconds=f"{task.seconds:g}")
         return record_choice(task, candidates, verdict=text)
     turns = [_make_turn(candidate, task.threads, samples) for candidate in loaded]
     for turn in turns:
@@ -48,10 +53,15 @@ def time_candidates(
     result = find_fastest(turns, clock, start + task.seconds)
     timings = dict(zip(map(id, loaded), result.timings, strict=True))
     chosen = loaded[result.chosen]
-    records = [_record_candidate(each, timings.get(id(each)), chosen) for each in candidates]
+    records = [
+        record_candidate(
+            each.provider, each.threads, timings.get(id(each)), each.reason, is_chosen=each is chosen
+        )
+        for each in candidates
+    ]
     spent = round_timing(clock() - start)
     return replace(
-        record_choice(task, verdict=_describe(chosen, result)),
+        record_choice(task, verdict=describe_result(result)),
         provider=chosen.provider,
         threads=chosen.threads,
         batches=tuple(samples),
@@ -74,30 +84,11 @@ def record_choice(
         seconds=task.seconds,
         spent=0.0,
         judged_on=JUDGED_ON if candidates else "",
-        candidates=tuple(_record_candidate(candidate, None, None) for candidate in candidates),
+        candidates=tuple(
+            record_candidate(each.provider, each.threads, None, each.reason) for each in candidates
+        ),
         verdict=verdict,
     )
-
-
-def _record_candidate(
-    candidate: Candidate, timing: Timing | None, chosen: Candidate | None
-) -> CandidateRecord:
-    if timing is None or not timing.rounds:
-        return CandidateRecord(candidate.provider, candidate.threads, (), None, 0, candidate.reason)
-    return CandidateRecord(
-        candidate.provider,
-        candidate.threads,
-        tuple(round_timing(1e6 * seconds) for seconds in timing.seconds),
-        round_timing(timing.ratio),
-        timing.rounds,
-        "" if candidate is chosen else "slower" if timing.is_faster else "not clearly faster",
-    )
-
-
-def _describe(chosen: Candidate, result: HalvingResult) -> str:
-    if result.chosen == 0:
-        return "no other is clearly faster"
-    return f"it takes {result.gain:.2f} of the CPU provider's time"
 
 
 def _choose_batches(
@@ -143,8 +134,3 @@ def _make_turn(
     processor = process_time if threads == 1 else None
     runs = [partial(run_all, candidate.open_session, inputs) for inputs in samples.values()]
     return lambda: [time_turn(run, perf_counter, processor) for run in runs]
-
-
-def round_timing(number: float) -> float:
-    """Four digits, more than a timing has."""
-    return float(f"{number:.4g}")

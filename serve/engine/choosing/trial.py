@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from adaptact.languages.catalogue import mark
 from adaptact.memory import share_one_arena
 from convert.manifest.providers import ProviderChoiceRecord
 from serve.engine.choosing.answers import are_same, explain_silence
@@ -39,7 +40,7 @@ def try_providers(task: ChoiceTask, files: ModelFiles) -> ProviderChoiceRecord:
     reason = find_unmade(base.signature)
     inputs = [] if reason else _make_samples(base)
     if not inputs:
-        return record_choice(task, verdict=reason or "the model takes none of the random inputs")
+        return record_choice(task, verdict=reason or mark("the model takes none of the random inputs"))
     answers = [run_all(base, sample) for sample in inputs]
     reason = _find_weakness(base, inputs, answers)
     if reason:
@@ -66,7 +67,7 @@ def _make_samples(base: Session) -> list[dict[str, Array]]:
 def _find_weakness(base: Session, inputs: Sequence[Mapping[str, Array]], answers: Sequence[Answer]) -> str:
     """Why the answers would not show whether another provider computes the same; empty where they do."""
     if not are_same(answers[0], run_all(base, inputs[0])):
-        return "its answers to the same input differ from run to run"
+        return mark("its answers to the same input differ from run to run")
     return explain_silence(answers)
 
 

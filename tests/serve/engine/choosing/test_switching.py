@@ -8,6 +8,7 @@ import onnxruntime as ort
 import pytest
 from prometheus_client import generate_latest
 
+from adaptact.providers.catalogue import find_provider
 from convert.manifest.providers import ProviderChoiceRecord
 from serve.engine import Engine
 from serve.engine.choosing.chooser import ProviderChooser
@@ -38,7 +39,8 @@ class Trial:
     def open(self, path: str, native: ort.SessionOptions, options: SessionOptions) -> ort.InferenceSession:
         if self.is_broken and options.provider == "openvino":
             raise ModelRefusedError("the plug-in does not load it")
-        return ort.InferenceSession(path, native, providers=["CPUExecutionProvider"])
+        session: ort.InferenceSession = find_provider("cpu").open(path, native)
+        return session
 
 
 @pytest.fixture

@@ -1,0 +1,90 @@
+from collections.abc import Sequence
+
+import onnx_ir as ir
+import pytest
+
+from adaptact.errors import ProviderError
+from adaptact.halving import Turn
+from adaptact.providers.catalogue import ProviderName
+from convert.errors import ExportError, ParityError
+from convert.manifest.providers import ProviderChoiceRecord
+from convert.tuning.providers import ProviderTask, choose_provider
+from convert.tuning.tune import TuningOptions
+
+GRAPH = ir.Model(ir.Graph([], [], nodes=[]), ir_version=10)
+
+
+class Machine:
+    """A clock that goes on with each turn; `seconds` of a run on one thread, by provider."""
+
+    def __init__(self, **seconds: float) -> None:
+        self.time = 0.0
+        self.seconds = seconds
+        self.loaded: list[tuple[str, int]] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def load(self, graph: ir.Model, provider: ProviderName, threads: int) -> Turn:
+        if provider not in self.seconds:
+            raise ExportError(f"{provider} has no kernel for it")
+        self.loaded.append((provider, threads))
+
+        def turn() -> Sequence[float]:
+            self.time += self.seconds[provider] / threads
+            return (self.seconds[provider] / threads,)
+
+        return turn
+
+
+def choose(
+    machine: Machine, refused: Exception | None = None, threads: int = 1, seconds: float = 1000.0
+) -> ProviderChoiceRecord:
+    def judge(provider: ProviderName) -> None:
+        assert provider != "cpu"  # parity of the file itself judges that one
+        if refused is not None:
+            raise refused
+
+    options = TuningOptions("auto", threads, (1,), seconds)
+    return choose_provider(ProviderTask(lambda provider: GRAPH, judge, machine), options)
+
+
+@pytest.mark.parametrize(("openvino", "chosen"), [(0.5, "openvino"), (0.99, "cpu"), (2.0, "cpu")])
+def test_the_fastest_provider_is_chosen(openvino: float, chosen: str) -> None:
+    choice = choose(Machine(cpu=1.0, openvino=openvino))
+    assert (choice.provider, choice.threads) == (chosen, 1)
+    assert [each.ratio for each in choice.candidates] == [1.0, openvino]
+    assert [each.provider for each in choice.candidates if not each.reason] == [chosen]
+
+
+def test_fewer_threads_are_tried_too() -> None:
+    machine = Machine(cpu=1.0, openvino=0.8)
+    choice = choose(machine, threads=2)
+    assert machine.loaded == [("cpu", 2), ("openvino", 2), ("cpu", 1), ("openvino", 1)]
+    assert (choice.provider, choice.threads) == ("openvino", 2)
+
+
+@pytest.mark.parametrize("error", [ParityError("parity failed for output `y`"), ProviderError("no plug-in")])
+def test_a_provider_that_is_less_exact_is_not_timed(error: Exception) -> None:
+    machine = Machine(cpu=1.0, openvino=0.1)
+    choice = choose(machine, error, threads=2)
+    assert choice.provider == "cpu"
+    assert machine.loaded == [("cpu", 2), ("cpu", 1)]
+    assert [each.reason for each in choice.candidates if each.provider == "openvino"] == [str(error)] * 2
+
+
+def test_a_provider_that_cannot_load_the_graph_is_no_error() -> None:
+    choice = choose(Machine(cpu=1.0))
+    assert choice.candidates[1].reason == "openvino has no kernel for it"
+    assert choice.verdict == "no other provider can be used"
+
+
+def test_a_graph_that_the_cpu_provider_cannot_load_is_an_error() -> None:
+    with pytest.raises(ExportError):
+        choose(Machine(openvino=1.0))
+
+
+def test_a_quarter_of_the_time_is_taken() -> None:
+    choice = choose(Machine(cpu=1.0, openvino=0.97), seconds=40.0)
+    assert choice.seconds == 10.0
+    assert 10.0 <= choice.spent < 12.0

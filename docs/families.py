@@ -13,8 +13,8 @@ from adaptive_act import ACTIVATIONS, Activation, Learned
 
 PICTURE = Path(__file__).parent / "images" / "activations.png"
 
-COLUMNS = 6
-PANEL = 2.6, 2.75  # inches
+COLUMNS = 4
+PANEL = 2.7, 2.75  # inches: a page of documentation shows the picture in its own size
 SPAN = 4.0
 # Viridis without its pale end: in order of lightness, so that it reads in grey and for the colour-blind.
 COLOURS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#c8b800")
@@ -62,17 +62,17 @@ def _draw_family(panel: Axes, kind: type[Activation]) -> None:
     name = name_parameter(kind)
     for (value, curve), colour in zip(list_curves(kind, points).items(), COLOURS, strict=False):
         panel.plot(points, curve, color=colour, linewidth=1.6, label=f"{value:.3g}")
-    panel.set_title(f"{kind.__name__}: {name}" if name else kind.__name__, fontsize="medium", pad=16)
+    panel.set_title(f"{kind.__name__}: {name}" if name else kind.__name__, fontsize="medium", pad=18)
     panel.set_ylim(-SPAN, SPAN)
     panel.set_xlim(-SPAN, SPAN)
-    panel.set_xlabel("input x", fontsize=7, labelpad=1)
-    panel.set_ylabel("output f(x)", fontsize=7, labelpad=0)
-    panel.tick_params(labelsize=7)
+    panel.set_xlabel("input x", fontsize=8, labelpad=1)
+    panel.set_ylabel("output f(x)", fontsize=8, labelpad=0)
+    panel.tick_params(labelsize=8)
     panel.axhline(0, color="#CCCCCC", linewidth=0.8, zorder=0)
     panel.axvline(0, color="#CCCCCC", linewidth=0.8, zorder=0)
     if name:
         panel.legend(  # above the curves, which it would cover anywhere within the panel
-            fontsize=6.5,
+            fontsize=7.5,
             loc="lower center",
             bbox_to_anchor=(0.5, 0.99),
             ncols=len(COLOURS),

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLUMNS = 4
+_WITHIN_A_DECADE = (1.0, 2.0, 3.0, 4.0, 6.0)
+_MOST_TICKS = 8
+_LEGEND = 7
+"""Names beside each other in a legend."""
 _SIDE_BY_SIDE = 0.3
 """The part of the way to the next severity over which intervals are spread."""
 
@@ -38,9 +42,7 @@ def learning_figure(results: Results, shown: Literal["score", "loss"]) -> "Figur
         if limits is not None:
             panel.set_ylim(*limits)
         if shown == "loss" and limits is not None:
-            panel.set_yscale("log")
-            for axis in (panel.yaxis.set_major_formatter, panel.yaxis.set_minor_formatter):
-                axis("{x:.2g}")
+            _scale_by_logarithm(panel, limits)
         panel.tick_params(labelsize="x-small")
     for panel in panels[len(variants) :]:
         panel.remove()
@@ -48,9 +50,21 @@ def learning_figure(results: Results, shown: Literal["score", "loss"]) -> "Figur
     metric = results.task.score.label
     label = say("validation {metric}", metric=metric) if shown == "score" else say("training loss")
     figure.supylabel(
-        f"{label} ({say('grey dashes: {baseline}', baseline=results.plan.baseline)})", fontsize="small"
+        f"{label}\n({say('grey dashes: {baseline}', baseline=results.plan.baseline)})", fontsize="small"
     )
     return figure
+
+
+def _scale_by_logarithm(panel: "Axes", limits: tuple[float, float]) -> None:
+    """An axis whose ticks have room for their numbers, be it over decades or over a part of one."""
+    from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415  # costs 0.5 s to import
+
+    panel.set_yscale("log")
+    low, high = limits
+    within = _WITHIN_A_DECADE if high < 10 * low else (1.0,)
+    panel.yaxis.set_major_locator(LogLocator(subs=within, numticks=_MOST_TICKS))
+    panel.yaxis.set_major_formatter("{x:.2g}")
+    panel.yaxis.set_minor_formatter(NullFormatter())
 
 
 def gamma_figure(curve: Curve, metric: Metric) -> "Figure":
@@ -77,33 +91,33 @@ def gamma_figure(curve: Curve, metric: Metric) -> "Figure":
 
 
 def robustness_figure(curves: Sequence[Curve], unit: str, metric: Metric) -> "Figure":
-    """The mean score by severity, a line a variant; below it each one's paired difference to the baseline.
+    """The mean score by severity, a line a variant; beside it each one's paired difference to the baseline.
 
     Scores stand exactly at their severity: on a steep curve one that is moved aside looks better or worse.
     The differences, with their intervals, stand side by side.
     """
-    figure, (top, below) = make_figure(7.2, 6.0, rows=2)
+    figure, (left, right) = make_figure(9.0, 3.3, columns=2)
     places = np.arange(len(curves[0].levels), dtype=np.float64)
     compared = [curve for curve in curves if any(level.difference is not None for level in curve.levels)]
     for place, curve in enumerate(curves):
         colour, mark, dashes = style_of(place)
         means = [metric.scale * level.score.mean for level in curve.levels]
-        top.plot(
+        left.plot(
             places, means, color=colour, marker=mark, markersize=4.5, linestyle=dashes, label=curve.variant
         )
         if curve in compared:
             rank = compared.index(curve) / max(1, len(compared) - 1) - 0.5 if len(compared) > 1 else 0.0
             differences = [level.difference for level in curve.levels]
-            _draw_errors(below, places + _SIDE_BY_SIDE * rank, differences, (place, None), metric, "none")
-    below.axhline(0, color=BASELINE, linestyle="--", linewidth=1.4, zorder=0)
-    for panel in (top, below):
+            _draw_errors(right, places + _SIDE_BY_SIDE * rank, differences, (place, None), metric, "none")
+    right.axhline(0, color=BASELINE, linestyle="--", linewidth=1.4, zorder=0)
+    for panel in (left, right):
         panel.set_xticks(places, [f"{level.severity:g}" for level in curves[0].levels])
         panel.set_xlim(-0.3, len(places) - 0.7)
-    top.set_ylabel(metric.label)
+    left.set_ylabel(metric.label)
     difference = say("difference to the baseline, {unit}", unit=metric.unit_of_differences)
-    below.set_ylabel(difference, fontsize="small")
-    below.set_xlabel(f"{say(curves[0].respect)}: {say(unit)}")
-    figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+    right.set_ylabel(difference, fontsize="small")
+    figure.supxlabel(f"{say(curves[0].respect)}: {say(unit)}", fontsize="medium")
+    figure.legend(loc="outside upper left", ncols=min(len(curves), _LEGEND), fontsize="small", frameon=False)
     return figure
 
 

@@ -1,7 +1,7 @@
 """The figures of a study that compare seeds: differences, scores, and what was learned."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -74,12 +74,21 @@ def learned_figure(curves: Sequence[LearnedCurve]) -> "Figure":
             colour = _LAYERS[place % len(_LAYERS)]
             _draw_learned(panel, curve, colour, DASHES[place // len(_LAYERS) % len(DASHES)])
         panel.set_title(variant, fontsize="small")
-        panel.legend(fontsize="x-small", frameon=False)
+        panel.tick_params(labelsize="x-small")
     for panel in panels[len(variants) :]:
         panel.remove()
+    _name_layers(figure, panels[: len(variants)], columns + 1)
     figure.supxlabel(say("input x"), fontsize="small")
-    figure.supylabel(say("output f(x); grey dashes: at the start"), fontsize="small")
+    figure.supylabel(f"{say('output f(x)')}\n({say('grey dashes: at the start')})", fontsize="small")
     return figure
+
+
+def _name_layers(figure: "Figure", panels: "Sequence[Axes]", columns: int) -> None:
+    """One legend above all panels, where it covers no curve."""
+    handles = [panel.get_legend_handles_labels() for panel in panels]
+    lines = {label: line for pair in handles for line, label in zip(*pair, strict=True)}
+    place: dict[str, Any] = {"loc": "outside upper left", "ncols": columns}
+    figure.legend(list(lines.values()), list(lines), fontsize="small", frameon=False, **place)
 
 
 def _draw_rows(

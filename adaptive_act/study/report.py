@@ -266,7 +266,7 @@ def _robustness_parts(results: Results) -> list[Part]:
         curves = [curve for curve in results.robustness if curve.respect == respect]
         unit, seeds = _RESPECTS[respect], wording.count_seeds(len(results.plan.few_seeds))
         caption = say(
-            "Accuracy under {respect} ({unit}): mean over {seeds}, and below it the paired "
+            "Accuracy under {respect} ({unit}): mean over {seeds}, and beside it the paired "
             "difference to {baseline} "
             "with its 95 % interval.",
             baseline=results.plan.baseline,

@@ -1,12 +1,15 @@
 """The figures of a study that follow something: nothing is moved, empty or drawn over something else."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from adaptive_act.study.curve_figures import gamma_figure, learning_figure, robustness_figure
+from adaptive_act.study.figures import learned_figure
+from adaptive_act.study.learned_curves import LearnedCurve
 from adaptive_act.study.results import Curve, Level, Results
 from adaptive_act.study.statistics import Mean, Paired
 from adaptive_act.study.task import CLASSIFICATION
@@ -45,13 +48,37 @@ def test_each_variant_has_a_panel_of_its_own_beside_the_baseline(results: Result
         assert len({panel.get_ylim() for panel in panels}) == 1
 
 
+def test_the_numbers_of_a_logarithmic_axis_have_room(results: Results) -> None:
+    figure = learning_figure(results, "loss")
+    figure.draw_without_rendering()
+    for panel in figure.axes:
+        low, high = panel.get_ylim()
+        texts = [tick.label1 for tick in panel.yaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+        places = sorted((text.get_window_extent().y0, text.get_window_extent().y1) for text in texts)
+        assert all(above[0] > below[1] for below, above in pairwise(places))
+        assert not any(text.get_text() for text in panel.get_yticklabels(minor=True))
+
+
+def test_the_layers_are_named_where_no_curve_is() -> None:
+    x = np.linspace(-4, 4, 9)
+    learned = [
+        LearnedCurve(variant, layer, x, x[np.newaxis], np.maximum(x, 0)[np.newaxis])
+        for variant in ("A", "B")
+        for layer in ("one", "two")
+    ]
+    figure = learned_figure(learned)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["one", "two"]
+    assert [panel.get_legend() for panel in figure.axes] == [None, None]
+
+
 def test_scores_stand_exactly_at_their_severity() -> None:
     curves = [follow("ReLU", None), *(follow(name, 0.01) for name in ("A", "B", "C", "D"))]
-    top, below = robustness_figure(curves, "pixels", CLASSIFICATION.score).axes
-    for line in top.lines:
+    left, right = robustness_figure(curves, "pixels", CLASSIFICATION.score).axes
+    for line in left.lines:
         np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2])
-    assert len(below.containers) == 4  # the baseline's difference to itself is the line at 0
-    shown = [container.lines[0].get_ydata() for container in below.containers]  # type: ignore[attr-defined]
+    assert len(right.containers) == 4  # the baseline's difference to itself is the line at 0
+    shown = [container.lines[0].get_ydata() for container in right.containers]  # type: ignore[attr-defined]
     np.testing.assert_allclose(shown, 1.0)
 
 
@@ -62,6 +89,6 @@ def test_a_panel_of_diverged_runs_is_there_only_where_some_did() -> None:
 
 def test_a_single_variant_that_was_compared_is_not_moved_at_all() -> None:
     curves = [follow("ReLU", None), follow("A", 0.01)]
-    _, below = robustness_figure(curves, "pixels", CLASSIFICATION.score).axes
-    (container,) = below.containers
+    _, right = robustness_figure(curves, "pixels", CLASSIFICATION.score).axes
+    (container,) = right.containers
     np.testing.assert_array_equal(container.lines[0].get_xdata(), [0, 1, 2])  # type: ignore[attr-defined]

@@ -75,6 +75,7 @@ bench: install  ## measure what README and docs quote, into docs/results (an hou
 	cp build/digits/report/report.png docs/images/digits-report.png
 	$(BIN)/python -m benchmarks.server_footprint
 	$(BIN)/python -m benchmarks.console_pages
+	$(BIN)/python -m benchmarks.console_load
 	$(BIN)/python -m benchmarks.export_time
 	$(BIN)/python -m benchmarks.activation_cost
 	$(BIN)/python -m benchmarks.real_models

@@ -13,6 +13,8 @@ from tests.console.units import MODEL
 
 ASKING = 3
 """Clients that ask the model of the experiment, each with units of its own, and report their outcomes."""
+RELOADED = "spare"
+"""The model that is unloaded and loaded."""
 _ROWS_A_REPORT = 20
 _SECONDS_LOADED = 0.5
 _REQUEST_SECONDS = 60
@@ -21,9 +23,9 @@ _REQUEST_SECONDS = 60
 class Load:
     """Clients that run until the end of a `with`; it fails there if one of them could not go on."""
 
-    def __init__(self, url: str, reloaded: str) -> None:
+    def __init__(self, url: str) -> None:
         self.done: Counter[str] = Counter()
-        self.url, self._reloaded = url, reloaded
+        self.url = url
         self._stop = threading.Event()
         self._failures: list[str] = []
         tasks = [*(self._make_asker(number) for number in range(ASKING)), self._reload]
@@ -77,7 +79,7 @@ class Load:
 
     def _reload(self, client: httpx.Client) -> None:
         for action in itertools.cycle(("unload", "load")):
-            reply = client.post(f"/v2/repository/models/{self._reloaded}/{action}", json={})
+            reply = client.post(f"/v2/repository/models/{RELOADED}/{action}", json={})
             self.done[f"{action} {reply.status_code}"] += 1
             if self._stop.wait(_SECONDS_LOADED) and action == "load":
                 return

@@ -21,7 +21,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
     write_models(folder)
     with start_server(folder) as server:
         run_experiment(server.url, folder)
-        with Load(server.url, reloaded="spare") as load:
+        with Load(server.url) as load:
             yield load
 
 

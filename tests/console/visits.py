@@ -1,14 +1,16 @@
 """What people do on each page of the console, in any language: open it, act on it, leave it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tests.console.conftest import go
+from tests.console.load import RELOADED
 from tests.console.units import MODEL, NAME
 
 
-def _filter(page: Any) -> None:
-    page.locator("main input[type=search]").fill(MODEL)
+def _filter(text: str, page: Any) -> None:
+    page.locator("main input[type=search]").fill(text)
     page.locator("main tbody").first.wait_for()
 
 
@@ -50,14 +52,14 @@ def _look(page: Any) -> None:
 
 
 VISITS: dict[str, Callable[[Any], None]] = {
-    "models": _filter,
+    "models": partial(_filter, MODEL),
     "models/scores/2": _choose_version,
     f"try/{MODEL}": _ask,
     "live": _watch,
     "experiments": _open,
     f"experiments/{NAME}": _ask_to_pause,
     "plan": _look,
-    "audit": _filter,
+    "audit": partial(_filter, RELOADED),
 }
 """By the page's place."""
 
@@ -73,9 +75,13 @@ def visit(page: Any, place: str) -> None:
 def note_failures(page: Any, failures: list[str]) -> None:
     """Write down each request that failed; one that ends since its page is left is none."""
 
-    def note(request: Any) -> None:
+    def note_refusal(reply: Any) -> None:
+        if reply.status >= 400:
+            failures.append(f"{reply.status} {reply.url}")
+
+    def note_failure(request: Any) -> None:
         if "ABORTED" not in (request.failure or ""):
             failures.append(f"{request.failure} {request.url}")
 
-    page.on("requestfailed", note)
-    page.on("response", lambda reply: reply.status >= 400 and failures.append(f"{reply.status} {reply.url}"))
+    page.on("response", note_refusal)
+    page.on("requestfailed", note_failure)

@@ -40,6 +40,7 @@ from serve.settings import Settings
 from serve.shared.drift import SharedDrift
 from serve.shared.experiments import join_followers
 from serve.shared.live import LiveReader
+from serve.shared.live_history import LiveHistory
 from serve.shared.metrics import register_metrics
 from serve.shared.regions import MemoryRegions, open_regions
 from serve.shared.worker_group import WorkerGroup
@@ -65,11 +66,13 @@ def create_app(  # noqa: PLR0913, PLR0917  # the parts of a process
     regions: MemoryRegions | None = None,
     rollout: "Rollout | None" = None,
     drift: SharedDrift | None = None,
+    history: LiveHistory | None = None,
 ) -> ASGIApp:
     """The application that serves this engine, alone or as one of several workers.
 
     `access` and `regions` are shared with gRPC; by default they are made from the settings. The observers see
-    each request. Without a `rollout` there are no experiments, and without `drift` no routes of it.
+    each request. Without a `rollout` there are no experiments, and without `drift` no routes of it. What is
+    done is noted while the `history` is started.
     """
     workers = workers or WorkerGroup()
     register_metrics(engine.metrics.registry, workers)
@@ -94,7 +97,10 @@ def create_app(  # noqa: PLR0913, PLR0917  # the parts of a process
             app.include_router(router)
     if drift is not None:
         app.include_router(drift_routes(drift))
-    for router in _make_console_routers(engine, settings, workers, access, rollout):
+    history = history or open_history(engine, workers, rollout)
+    for router in _make_console_routers(
+        engine, settings, access, history, has_experiments=rollout is not None
+    ):
         app.include_router(router)
     app.openapi = partial(_describe, app.openapi, access.authorizer)  # type: ignore[method-assign]  # as FastAPI's manual says
     access.authorizer.on_refusal = partial(count_rejection, engine.metrics)
@@ -106,6 +112,12 @@ def create_app(  # noqa: PLR0913, PLR0917  # the parts of a process
         if observers == NO_OBSERVERS
         else ObservingMiddleware(served, observers, access.authorizer.proxies)
     )
+
+
+def open_history(engine: Engine, workers: WorkerGroup, rollout: "Rollout | None") -> LiveHistory:
+    """What this worker does, for those who look on or look back."""
+    read_variants = None if rollout is None else rollout.trials.metrics.read_variants
+    return LiveHistory(LiveReader(engine, workers, read_variants), workers)
 
 
 def _make_routers(
@@ -153,17 +165,16 @@ def _make_rollout_routers(
 def _make_console_routers(
     engine: Engine,
     settings: Settings,
-    workers: WorkerGroup,
     access: AccessControl,
-    rollout: "Rollout | None",
+    history: LiveHistory,
+    *,
+    has_experiments: bool,
 ) -> Iterator[APIRouter]:
     """The routes that the console asks beside all others, which others may ask as well; and its files."""
-    read_variants = None if rollout is None else rollout.trials.metrics.read_variants
-    live = LiveReader(engine, workers, read_variants)
-    streams = LiveStreams(live.read, lambda: engine.is_ending, settings.workers)
-    yield live_routes(streams, access.authorizer)
+    streams = LiveStreams(history.live.read, lambda: engine.is_ending, settings.workers)
+    yield live_routes(streams, history.read, access.authorizer)
     yield overview_routes(engine, is_verified=settings.require_signature is not None)
-    yield reader_routes(access, has_experiments=rollout is not None)
+    yield reader_routes(access, has_experiments=has_experiments)
     yield audit_routes(access)
     if settings.console:
         yield console_routes(read_console())

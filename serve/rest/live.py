@@ -1,4 +1,4 @@
-"""`GET /adaptact/v1/live`: what the server does, once a second, as server-sent events.
+"""`GET /adaptact/v1/live`: what the server does, once a second, as server-sent events; and what it did.
 
 Source: WHATWG, HTML, Server-sent events, https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -6,7 +6,7 @@ Source: WHATWG, HTML, Server-sent events, https://html.spec.whatwg.org/multipage
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
@@ -18,17 +18,22 @@ from serve.engine.errors import EngineError
 from serve.rest.access import read_sender
 from serve.rest.schemas import ERRORS
 from serve.rest.writing import IS_HEAD
+from serve.shared.live_history import MOST_NOTES
 
 MEDIA_TYPE = "text/event-stream"
 MOST_STREAMS = 32  # of a server
+MOST_MILLISECONDS = 2**53
 SECONDS = 1.0
 SLACK_SECONDS = 0.01  # a timer may fire a little early, when the second before still lasts
+NOT_STORED = {"Cache-Control": "no-store"}
 HEADERS = {
-    "Cache-Control": "no-store",
+    **NOT_STORED,
     # With the end of the stream, since the server is then about to end.
     "Connection": "close",
     "X-Accel-Buffering": "no",  # nginx would hold the events back
 }
+ReadHistory: TypeAlias = Callable[[int, int], Awaitable[bytes]]
+"""What was done after a moment in milliseconds since 1970, in so many entries at most."""
 TOO_MANY = "as many look on as may: {} for each worker; come again"
 
 
@@ -86,11 +91,15 @@ class LiveStreams:
         return await asyncio.shield(self._snapshot)
 
 
-def live_routes(streams: LiveStreams, authorizer: Authorizer) -> APIRouter:
-    """The route of those who look on."""
+def live_routes(streams: LiveStreams, read_history: ReadHistory, authorizer: Authorizer) -> APIRouter:
+    """The routes of those who look on, and of what was before they did."""
     router = APIRouter(prefix="/adaptact/v1/live", tags=["health"], responses=ERRORS)
     described: dict[int | str, dict[str, Any]] = {
         200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "One event a second."}
+    }
+
+    pages: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"application/json": {"schema": {"type": "object"}}}, "description": "Moments."}
     }
 
     @router.get("", response_class=Response, responses=described)
@@ -107,5 +116,16 @@ def live_routes(streams: LiveStreams, authorizer: Authorizer) -> APIRouter:
         sender = read_sender(request.scope, authorizer.proxies)
         events = streams.open(most, lambda: authorizer.still_admits("metrics", *sender))
         return StreamingResponse(events, media_type=MEDIA_TYPE, headers=HEADERS)
+
+    @router.get("/history", response_class=Response, responses=pages)
+    async def live_history(
+        after: Annotated[int, Query(ge=0, le=MOST_MILLISECONDS, description="Milliseconds since 1970.")] = 0,
+        limit: Annotated[int, Query(ge=1, le=MOST_NOTES)] = MOST_NOTES,
+    ) -> Response:
+        """What was done in the last hour after that moment, each five seconds, the oldest first.
+
+        Where `more` is true, ask again with the last entry's `at`.
+        """
+        return Response(await read_history(after, limit), media_type="application/json", headers=NOT_STORED)
 
     return router

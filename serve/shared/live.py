@@ -2,7 +2,7 @@
 
 import os
 from asyncio import sleep, to_thread
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from time import process_time, time
@@ -85,7 +85,7 @@ class VariantTotals:
 
 
 @dataclass(slots=True)
-class _Sums:
+class Sums:
     """The answers of workers, added up."""
 
     versions: dict[tuple[str, str], VersionTotals] = field(default_factory=dict)
@@ -93,6 +93,7 @@ class _Sums:
     rejected: dict[str, int] = field(default_factory=dict)
 
     def add(self, answer: Json) -> None:
+        """Add what one worker has done."""
         for record in answer["versions"]:
             version = VersionTotals(*record)
             known = self.versions.setdefault((version.model, version.version), version)
@@ -104,6 +105,16 @@ class _Sums:
             if first is not variant:
                 first.add(variant)
         self.rejected = _add_named(self.rejected, answer["rejected"])
+
+    def describe(self) -> Json:
+        """The sums by version and variant, in their order."""
+        for version in self.versions.values():
+            version.count()
+        return {
+            "rejected": self.rejected,
+            "models": [self.versions[key] for key in sorted(self.versions, key=_order_versions)],
+            "variants": [self.variants[key] for key in sorted(self.variants)],
+        }
 
 
 class LiveReader:
@@ -120,39 +131,37 @@ class LiveReader:
         self._memory = ProcessMemory(os.getpid())
         supervised = isinstance(workers, SupervisedWorkerGroup)
         self._supervisor = ProcessMemory(os.getppid()) if supervised else None
-        workers.register(LIVE, self._read_own)
+        workers.register(LIVE, self.read_own)
 
     async def read(self) -> bytes:
         """What all workers that answer have done, as JSON."""
         answers = await self._workers.broadcast(LIVE)
-        sums = _Sums()
+        sums = Sums()
         for answer in answers:
             sums.add(answer)
             await sleep(0)  # others are answered in between
-        memory = [answer["memory"] for answer in answers]
-        if self._supervisor is not None:
-            memory.append(await to_thread(self._supervisor.read))
-        for version in sums.versions.values():
-            version.count()
+        memory = [*(answer["memory"] for answer in answers), await self.read_supervisor()]
         return orjson.dumps(
             {
                 "at": round(1000 * time()),
                 "since": min(answer["began"] for answer in answers),
                 "generation": max(answer["began"] for answer in answers),
                 "workers": len(answers),
-                "memory": sum(memory) if all(memory) else None,
+                "memory": None if None in memory else sum(memory),
                 "processor": sum(answer["processor"] for answer in answers),
                 "latency_ends": LATENCY_BOUNDS,
                 "variant_latency_ends": SECOND_BOUNDS,
                 "row_ends": ROW_BOUNDS,
-                "rejected": sums.rejected,
-                "models": [sums.versions[key] for key in sorted(sums.versions, key=_order_versions)],
-                "variants": [sums.variants[key] for key in sorted(sums.variants)],
+                **sums.describe(),
             }
         )
 
-    async def _read_own(self) -> Json:
-        """As other workers get it."""
+    async def read_supervisor(self) -> int | None:
+        """The bytes of the supervisor's memory, 0 without one; None where the kernel does not say."""
+        return 0 if self._supervisor is None else await to_thread(self._supervisor.read)
+
+    async def read_own(self) -> Json:
+        """What this worker has done, as other workers get it."""
         versions: list[Json] = []
         waiting, running = self._engine.queue_depths(), self._engine.count_running()
         for (name, version), queue in waiting.items():
@@ -180,6 +189,53 @@ class LiveReader:
         return {
             sample.labels["reason"]: int(sample.value) for sample in samples if sample.name.endswith("_total")
         }
+
+
+def subtract(after: Json, before: Json) -> Json:
+    """What was done between two answers of one worker, or until the first one; without what did nothing."""
+    before = before or {"versions": [], "variants": [], "rejected": {}, "processor": 0.0}
+    pairs = _pair(after["versions"], before["versions"])
+    versions = [
+        _subtract_version(record, was) for record, was in pairs if record != was or record[5] or record[6]
+    ]
+    variants = [_subtract_variant(*pair) for pair in _pair(after["variants"], before["variants"])]
+    return {
+        "memory": after["memory"],
+        "processor": max(after["processor"] - before["processor"], 0.0),
+        "rejected": _subtract_named(after["rejected"], before["rejected"]),
+        "versions": [record for record in versions if record[2] or record[5] or record[6]],
+        "variants": [record for record in variants if record[2]],
+    }
+
+
+def _pair(after: Sequence[Json], before: Sequence[Json]) -> Iterator[tuple[Json, Json]]:
+    """Each record with that of the same names before, None where there was none."""
+    known = {(record[0], record[1]): record for record in before}
+    return ((record, known.get((record[0], record[1]))) for record in after)
+
+
+def _subtract_version(after: list[Json], before: list[Json] | None) -> list[Json]:
+    """The first members of its `VersionTotals`, without stages and sizes of runs."""
+    model, version, codes, rows, runs, queue, running, latency, total, *_ = after
+    was = before or [model, version, {}, 0, 0, 0, 0, [], 0.0]
+    done = _subtract_named(codes, was[2]), max(rows - was[3], 0), max(runs - was[4], 0)
+    return [model, version, *done, queue, running, _subtract_counts(latency, was[7]), total - was[8], [], {}]
+
+
+def _subtract_variant(after: list[Json], before: list[Json] | None) -> list[Json]:
+    experiment, variant, outcomes, latency, total = after
+    was = before or [experiment, variant, {}, [], 0.0]
+    done = _subtract_named(outcomes, was[2]), _subtract_counts(latency, was[3])
+    return [experiment, variant, *done, total - was[4]]
+
+
+def _subtract_named(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:
+    done = {name: count - before.get(name, 0) for name, count in after.items()}
+    return {name: count for name, count in done.items() if count > 0}
+
+
+def _subtract_counts(after: Sequence[int], before: Sequence[int]) -> list[int]:
+    return _trim([max(one - other, 0) for one, other in zip_longest(after, before, fillvalue=0)])
 
 
 def _read_version(model: ServedModel, queue: int, running: int) -> list[Json]:

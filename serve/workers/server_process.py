@@ -31,10 +31,12 @@ from serve.options import (
     make_tls,
 )
 from serve.rejections import fault_number
-from serve.rest.app import create_app
+from serve.rest.app import create_app, open_history
+from serve.rest.server import SideServer
 from serve.settings import Settings
 from serve.shared.drift import SharedDrift
 from serve.shared.engine import SharedEngine
+from serve.shared.live_history import LiveHistory
 from serve.shared.regions import MemoryRegions, open_regions
 from serve.shared.worker_group import WorkerGroup
 
@@ -49,14 +51,20 @@ log = logging.getLogger("adaptact")
 
 @dataclass(frozen=True, slots=True)
 class ServerProcess:
-    """The engine, the web application, and the gRPC server and the experiments where those are on."""
+    """The engine, the web application, and what else runs as long as it."""
 
     engine: Engine
     app: ASGIApp
     grpc: "GrpcServer | None"
     trials: "Trials | None"
     drift: SharedDrift | None
+    history: LiveHistory
     tls: Tls | None
+
+    def list_side_servers(self) -> list[SideServer]:
+        """What starts and stops with the web server."""
+        sides = self.grpc, self.trials, self.drift, self.history
+        return [side for side in sides if side is not None]
 
 
 @contextmanager
@@ -93,14 +101,16 @@ def open_server_process(
             closing.callback(rollout.close)
         regions = open_regions(settings.shared_memory, settings.body_limit_bytes, workers)
         drift = None if monitor is None else SharedDrift(engine, monitor, workers)
-        app = create_app(engine, settings, workers, access, observers, regions, rollout, drift)
+        history = open_history(engine, workers, rollout)
+        app = create_app(engine, settings, workers, access, observers, regions, rollout, drift, history)
         grpc = None
         if settings.grpc_port:
             grpc = _create_grpc_server(engine, settings, workers, access, tls, observers, regions, rollout)
         # The objects of now stay for good: between requests the garbage collector need not visit them.
         gc.collect()
         gc.freeze()
-        yield ServerProcess(engine, app, grpc, None if rollout is None else rollout.trials, drift, tls)
+        trials = None if rollout is None else rollout.trials
+        yield ServerProcess(engine, app, grpc, trials, drift, history, tls)
 
 
 def _open_monitor(settings: Settings, closing: ExitStack) -> DriftMonitor | None:

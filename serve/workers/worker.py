@@ -88,7 +88,7 @@ class WorkerServer(Server):
             process.engine,
             limits,
             grace - min(END_SECONDS, END_SHARE * grace),
-            [side for side in (process.grpc, process.trials, process.drift) if side is not None],
+            process.list_side_servers(),
         )
         self._grpc = process.grpc
         self._supervisor = supervisor

@@ -18,9 +18,8 @@ export function LineChart({ title, times, series, format, span, summary }) {
   const plot = useRef(null);
   const caption = useId();
   const [pointed, setPointed] = useState(null);
-  const look = [theme.value, language.value, ...series.map(({ label, color }) => `${label} ${color}`)].join(
-    "\n",
-  );
+  const lines = series.map(({ label, color }) => `${label} ${color}`);
+  const look = [theme.value, language.value, span, ...lines].join("\n");
   useEffect(() => {
     plot.current = new uPlot(
       describe({ series, format, span, frame: frame.current, onPoint: setPointed }),

@@ -75,6 +75,10 @@ def test_a_head_is_answered_without_a_stream(fresh: Client) -> None:
     assert (answered.status_code, answered.content) == (200, b"")
 
 
+async def _read_none(after: int, most: int) -> bytes:
+    return b"{}"
+
+
 class _Source:
     """Snapshots that are counted."""
 
@@ -207,7 +211,7 @@ def test_a_stream_ends_once_its_key_may_not_look_any_more(
             return await super().read()
 
     app = FastAPI()
-    app.include_router(live_routes(Source().streams(), Authorizer(keys)))
+    app.include_router(live_routes(Source().streams(), _read_none, Authorizer(keys)))
     headers = {"Authorization": "Bearer secret"}
     answered = Client(app).request("GET", "/adaptact/v1/live?most=6", headers=headers)
     assert answered.text.count("event: snapshot") == count

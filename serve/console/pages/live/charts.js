@@ -3,13 +3,15 @@
 import { LineChart } from "../../components/line-chart.js";
 import { formatBytes, formatDuration, formatNumber, t } from "../../language.js";
 import { html } from "../../view.js";
-import { SPAN_SECONDS } from "./history.js";
 import { ALL } from "./rates.js";
 
 const rate = (value) => formatNumber(value, 3);
 
-/** `latest` is the history's, by which they know that it grew; `chosen` are the keys of the lines to draw. */
-export function Charts({ history, latest, chosen }) {
+/**
+ * `latest` is the history's, by which they know that it grew; `chosen` are the keys of the lines to draw, over so many
+ * seconds, the `span`.
+ */
+export function Charts({ history, latest, chosen, span }) {
   const lines = chosen.filter((key) => history.lines.has(key));
   const draw = (metric, isDashed = false) =>
     lines.map((key) => ({
@@ -47,7 +49,7 @@ export function Charts({ history, latest, chosen }) {
       ${charts.map(
         (chart) => html`
         <div class="card" key=${chart.title}>
-          <${LineChart} ...${chart} times=${history.times} span=${SPAN_SECONDS} />
+          <${LineChart} ...${chart} times=${history.times} span=${span} />
         </div>
       `,
       )}

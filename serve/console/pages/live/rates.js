@@ -23,6 +23,14 @@ export function compareSnapshots(before, after) {
   return { at: after.at / 1000, memory: after.memory, processor: Math.max(0, processor), lines };
 }
 
+/** The same of an entry of the server's history, which names only what was not idle; `page` is that which holds it. */
+export function rateEntry(entry, page) {
+  const at = entry.at - 1000 * entry.seconds;
+  const before = { at, models: [], variants: [], rejected: {}, processor: 0 };
+  const rates = compareSnapshots(before, { ...page, ...entry });
+  return rates && { ...rates, isSparse: true };
+}
+
 /** A version's own key among the lines. */
 export const versionKey = ({ model, version }) => `version ${encodeURIComponent(model)} ${version}`;
 

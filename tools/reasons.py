@@ -14,6 +14,7 @@ from typing import TypeAlias
 FOLDERS = (
     *("convert/graph", "convert/rules", "convert/rewriting"),
     *(f"convert/manifest/{name}.py" for name in ("description", "preprocessing", "signature")),
+    *("convert/model_io/given.py", "convert/model_io/samples.py"),
     *("serve/access", "serve/engine", "serve/experiments", "serve/rollout", "serve/drift", "serve/protocol"),
     *("serve/rest", "serve/shared"),
 )
@@ -27,7 +28,7 @@ NOWHERE_SHOWN = (
 """What only programs ask for, and what only commands say."""
 OTHERS = {
     *("Declined", "DriftReport", "Forbidden", "HTTPException", "Inconsistency", "IndexEntry", "Mistake"),
-    *("ModelFile", "SeriesDrift", "_Measure", "_difference", "_misplaced"),
+    *("ModelFile", "SampleSet", "SeriesDrift", "_Measure", "_Plan", "_difference", "_misplaced"),
 }
 SILENT = {
     *("AssertionError", "AttributeError", "JSONDecodeError", "KeyError", "OSError", "PydanticCustomError"),

@@ -40,6 +40,22 @@ _ALONE: Mapping[str, Sequence[str]] = {
 PHRASES = (mark("input {name}"), mark("output {name}"))
 """What code makes of a word and a name."""
 
+SETS = (mark("large"), mark("tiny"), mark("zero"), mark("boundary"), mark("inf"), mark("example"))
+"""The names of sets of samples that are one word, and below those that have few of their own."""
+_SHORT_SETS = (mark("{name} all {pattern}"), mark("{name} {least} to {most}"))
+
+
+def retell_set(name: str) -> str:
+    """The name of a set of samples, or any other recorded text, in the spoken language."""
+    if name in SETS:
+        return translate(name, spoken())
+    if (told := retell(name)) == name and spoken() != "en":
+        for message in _SHORT_SETS:
+            if found := _Pattern(message).match(name):
+                words = {place: translate(value, spoken()) for place, value in found.items() if value in SETS}
+                return translate(message, spoken(), **{**found, **words})
+    return told
+
 
 def retell(text: str) -> str:
     """The text in the spoken language, as one or by its sentences; what is none of our messages stays."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from adaptact.languages.recorded import retell
+from adaptact.languages.recorded import retell_set
 from adaptact.languages.spoken import say, say_all
 from adaptive_act.explain.wording import format_share
 from convert.evidence.tables import NOTHING, Row, TextTable
@@ -27,7 +27,7 @@ def tabulate_sets(sets: Iterable[SetRecord]) -> TextTable:
 def _set_row(record: SetRecord) -> Row:
     kept = record.non_finite - record.non_finite_lost
     return (
-        retell(record.name),
+        retell_set(record.name),
         str(record.samples),
         format_share(max(record.used.values())) if record.used else NOTHING,
         str(record.overflowed) if record.overflowed else NOTHING,

@@ -7,7 +7,7 @@ import numpy as np
 
 from adaptact.languages.catalogue import mark
 from adaptact.languages.joining import join_list
-from adaptact.languages.recorded import retell
+from adaptact.languages.recorded import retell, retell_set
 from adaptact.languages.spoken import say, say_all, say_count
 from adaptive_act.explain.wording import format_range, format_share
 from convert.manifest.baseline import BaselineRecord
@@ -124,7 +124,7 @@ def _output_row(output: OutputRecord) -> Row:
         f"{output.typical_scale or output.scale:g}",
         *(f"{over_scale[part]:.2g}" if part in over_scale else NOTHING for part in ("0.5", "0.99", "1")),
         NOTHING if output.ratio is None else f"{output.ratio:.2g}",
-        retell(output.worst_set),
+        retell_set(output.worst_set),
         f"{output.file_error:g}",
         _format_allowance(output),
         format_agreement(output.top1) if output.top1 else NOTHING,

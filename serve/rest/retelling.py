@@ -16,6 +16,8 @@ SENTENCES = (
     ("dropped", "reason"),
     ("parity", "criterion"),
     ("parity", "coverage", "reasons"),
+    ("parity", "outputs", "worst_set"),
+    ("parity", "sets", "name"),
     ("tuning", "verdict"),
     ("rounding", "kept", "reason"),
 )
@@ -32,12 +34,12 @@ async def retell_manifest(manifest: Mapping[str, Json], language: Language) -> d
 
 def _retell(manifest: Mapping[str, Json], language: Language) -> dict[str, Json]:
     # Imported only where it is used: it takes the memory of all messages.
-    from adaptact.languages.recorded import retell  # noqa: PLC0415
+    from adaptact.languages.recorded import retell_set  # noqa: PLC0415
     from adaptact.languages.spoken import speak  # noqa: PLC0415
 
     texts = (text for way in SENTENCES for text in _find_texts(dict(manifest), way))
     with speak(language):
-        told = {text: retell(text) for text in islice(texts, MOST)}
+        told = {text: retell_set(text) for text in islice(texts, MOST)}
     copy: dict[str, Json] = dict(manifest)
     for way in SENTENCES:
         copy[way[0]] = _replace(copy.get(way[0]), way[1:], told)

@@ -7,7 +7,7 @@ from time import process_time
 import pytest
 
 from adaptact.languages.catalogue import list_messages, translate
-from adaptact.languages.recorded import LONGEST_SENTENCE, _count_english, retell
+from adaptact.languages.recorded import LONGEST_SENTENCE, _count_english, retell, retell_set
 from adaptact.languages.spoken import speak
 
 MOVED = (
@@ -82,6 +82,25 @@ def test_every_message_is_known_again_by_its_words() -> None:
 def test_phrases_in_the_places_of_a_message_are_told_too(text: str, told: str) -> None:
     with speak("ja"):
         assert retell(text) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("large", "大きい値"),
+        ("typical, batch 3", "典型的な値、バッチ 3"),
+        ("mask all 0", "mask がすべて 0"),
+        ("x all zero", "x がすべて ゼロ"),
+        ("ids 0 to 1000", "ids が 0～1000"),
+        ("given, 64 … 128", "与えられたもの、64 … 128"),
+        ("other sizes, height 3, width 5", "別の大きさ、height 3, width 5"),
+        ("anything", "anything"),
+    ],
+)
+def test_names_of_sets_of_samples_are_told(name: str, told: str) -> None:
+    with speak("ja"):
+        assert retell_set(name) == told
+    assert retell_set(name) == name
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-serving peers fuzz large study docs docs-test site serve matrix package sbom audit image-test clean
+.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-serving peers fuzz large study docs docs-test site serve matrix package sbom audit image-test fleet-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -154,6 +154,9 @@ audit: sbom  ## ask the advisory database for known vulnerabilities (internet; I
 
 image-test: install  ## build and run the CPU image, confined (root; buildah, crun, debootstrap)
 	$(BIN)/python -m tests.docker.image
+
+fleet-test: install  ## run two servers behind a proxy, restart and kill them (haproxy, postgresql, prometheus, prometheus-alertmanager; 5 minutes)
+	$(BIN)/python -m tests.fleet
 
 clean:  ## remove the environment and everything built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

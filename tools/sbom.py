@@ -27,9 +27,9 @@ LONGEST_LICENCE = 60  # characters: some packages have the text itself where its
 OPENING = """\
 # Licences
 
-What an installation brings with it, at the versions of `constraints.txt`, as the packages state it.
-`make sbom` writes this page, and for each part a bill of materials in CycloneDX
-(`dist/adaptact-VERSION-PART.cdx.json`). The libraries of the console are in the wheel, with a
+After this page you know under which licences the packages of an installation are, at the versions of
+`constraints.txt` and as the packages state it. `make sbom` writes this page, and for each part a bill of
+materials in CycloneDX (`dist/adaptact-VERSION-PART.cdx.json`). The libraries of the console are in the wheel, with a
 [bill of their own](../serve/console/vendor/libraries.cdx.json).
 """
 

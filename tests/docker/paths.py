@@ -9,6 +9,7 @@ DOCKER = ROOT / "docker"
 DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
 COMPOSE = DOCKER / "compose.yaml"
 GRPC = DOCKER / "grpc.yaml"
+FLEET = DOCKER / "fleet.yaml"
 SECURED = DOCKER / "secured.yaml"
 MONITORING = DOCKER / "monitoring.yaml"
 MONITORING_SECURED = DOCKER / "monitoring-secured.yaml"

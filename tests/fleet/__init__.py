@@ -1,0 +1,1 @@
+"""What `docker/fleet.yaml` starts, as processes of this machine: `make fleet-test`."""

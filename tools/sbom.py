@@ -29,8 +29,8 @@ OPENING = """\
 
 After this page you know under which licences the packages of an installation are, at the versions of
 `constraints.txt` and as the packages state it. `make sbom` writes this page, and for each part a bill of
-materials in CycloneDX (`dist/adaptact-VERSION-PART.cdx.json`). The libraries of the console are in the wheel, with a
-[bill of their own](../serve/console/vendor/libraries.cdx.json).
+materials in CycloneDX (`dist/adaptact-VERSION-PART.cdx.json`). The libraries of the console are in the wheel,
+with a [bill of their own](../serve/console/vendor/libraries.cdx.json).
 """
 
 

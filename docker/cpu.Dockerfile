@@ -16,7 +16,11 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     && python3 -m venv --without-pip /opt/adaptact \
     && python3 -m pip --python /opt/adaptact/bin/python install \
         --constraint constraints.txt \
-        "$(echo /wheels/adaptact-*.whl)[serve,images,telemetry${ADD:+,$ADD}]"
+        "$(echo /wheels/adaptact-*.whl)[serve,images,telemetry${ADD:+,$ADD}]" \
+    && python3 -m venv --without-pip /opt/bill \
+    && python3 -m pip --python /opt/bill/bin/python install --constraint constraints.txt cyclonedx-bom \
+    && /opt/bill/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+        --output-file /opt/adaptact/bill-of-materials.cdx.json /opt/adaptact/bin/python
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/adaptact /opt/adaptact

@@ -27,6 +27,7 @@ DOCKERFILE = DOCKER / "cpu.Dockerfile"
 REPORT = ROOT / "docs" / "results" / "image.md"
 IMAGE = "adaptact:cpu"
 FORBIDDEN_PACKAGES = {"torch", "onnx", "onnxscript", "pip", "setuptools"}
+BILL = "opt/adaptact/bill-of-materials.cdx.json"
 FORBIDDEN_FOLDERS = ("root/.cache", "source", "wheels")
 
 
@@ -37,7 +38,10 @@ def packages_of(files: Path) -> dict[str, int]:
 
 
 def check_files(files: Path, packages: dict[str, int]) -> None:
-    """The image has nothing that only building or converting needs."""
+    """The image has nothing that only building or converting needs, and a bill of its packages."""
+    bill = json.loads((files / BILL).read_text(encoding="utf-8"))
+    missing = {"fastapi", "numpy", "onnxruntime"} - {component["name"] for component in bill["components"]}
+    check(not missing, f"the bill of materials does not list `{', '.join(sorted(missing))}`")
     found = sorted(FORBIDDEN_PACKAGES & packages.keys())
     check(not found, f"the image holds packages that no server needs: `{', '.join(found)}`")
     left = [folder for folder in FORBIDDEN_FOLDERS if (files / folder).exists()]

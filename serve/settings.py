@@ -127,8 +127,7 @@ class Settings(BaseSettings):
         Path | None, Field(description="PEM file of a public key; serve only files signed for it.")
     ] = None
     state: Annotated[
-        Path | None,
-        Field(description="Folder that stores aliases and counts of drift; without it a restart loses them."),
+        Path | None, Field(description="Folder for aliases and drift; without it a restart loses them.")
     ] = None
     experiments: Annotated[Path | None, Field(description="YAML file of experiments to define.")] = None
     experiments_store: Annotated[

@@ -29,7 +29,7 @@ from convert.commands.description_options import (
 from convert.commands.entry_point import run
 from convert.commands.printing import print_line
 from convert.errors import DestinationError, UsageError
-from convert.manifest.baseline import parse_baseline
+from convert.manifest.baseline import BaselineRecord, parse_baseline
 from convert.manifest.description import Description, find_misfit
 from convert.manifest.entries import BASELINE_KEY, DESCRIPTION_KEY
 from convert.manifest.model_file import ModelContent, read_model_content
@@ -39,6 +39,7 @@ from convert.sources.file_description import read_description
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 _SHOWN = 5  # of the names of classes
+MOST_REMARKS = 5
 
 
 @app.command()
@@ -112,13 +113,12 @@ def _measure_baseline(path: Path, samples: Path) -> str:
     return measure_baseline(read_onnx_file(path), samples).to_json()
 
 
-def count_baseline_rows(file: ModelContent, entries: Mapping[str, str]) -> int:
-    """The rows of the file's baseline, once it has these entries; 0 without one."""
+def find_baseline(file: ModelContent, entries: Mapping[str, str]) -> BaselineRecord | None:
+    """The file's baseline, once it has these entries."""
     text = {**file.metadata, **entries}.get(BASELINE_KEY)
     if text is None:
-        recorded = None if file.manifest is None else file.manifest.baseline
-        return 0 if recorded is None else recorded.rows
-    return parse_baseline(text).rows
+        return None if file.manifest is None else file.manifest.baseline
+    return parse_baseline(text)
 
 
 def _write(
@@ -152,6 +152,7 @@ def summarise(
     """The result that `--json` prints."""
     preprocessing = description.preprocessing
     tokenizer = find_tokenizer(file.path)
+    baseline = find_baseline(file, entries or {})
     return {
         "file": file.name,
         "inputs": [{"name": name, "shape": list(shape)} for name, shape in file.inputs],
@@ -160,7 +161,8 @@ def summarise(
         "columns": None if description.columns is None else list(description.columns),
         "preprocessing": None if preprocessing is None else preprocessing.to_json(),
         "tokenizer": None if tokenizer is None else tokenizer.name,
-        "baseline_rows": count_baseline_rows(file, entries or {}),
+        "baseline_rows": 0 if baseline is None else baseline.rows,
+        "baseline_remarks": [] if baseline is None else list(baseline.list_remarks()),
         "config": list_config_keys(file.path),
     }
 
@@ -189,10 +191,16 @@ def _print(file: ModelContent, description: Description, entries: Mapping[str, s
     rows = [(f"input {name}", _show_shape(shape)) for name, shape in file.inputs]
     rows += [(f"output {name}", _show_shape(shape)) for name, shape in file.outputs]
     rows += list(_describe_rows(file, description).items())
-    counted = count_baseline_rows(file, entries)
-    rows.append(("baseline", f"{counted} rows" if counted else "none, so that drift is not seen: --baseline"))
+    baseline = find_baseline(file, entries)
+    remarks = [] if baseline is None else list(baseline.list_remarks())
+    counted = "none, so that drift is not seen: --baseline" if baseline is None else f"{baseline.rows} rows"
+    rows.append(("baseline", counted))
     with results() as console:
         console.print(table(("what", "value"), rows))
+        for remark in remarks[:MOST_REMARKS]:
+            print_line(console, f"baseline: {remark}")
+        if len(remarks) > MOST_REMARKS:
+            print_line(console, f"baseline: {len(remarks) - MOST_REMARKS} more such remarks, with --json")
         keys = list_config_keys(file.path)
         if keys:
             print_line(console, f"config.toml of the model's folder goes before: {', '.join(keys)}")

@@ -13,7 +13,7 @@ from convert.sources.graph_inputs import describe_inputs
 def measure_baseline(file: OnnxFile, samples: Path) -> BaselineRecord:
     """What the file holds on these samples; of activations where its manifest's baseline names them.
 
-    Raises UsageError for samples that are none of the file, or too few.
+    Raises UsageError for samples that are none of the file, are too few, or hold nothing to compare with.
     """
     sizes = () if file.manifest is None else file.manifest.sizes
     inputs = describe_inputs(file.graph, (), file.path, sizes)
@@ -26,4 +26,9 @@ def measure_baseline(file: OnnxFile, samples: Path) -> BaselineRecord:
     )
     if record is None:
         raise UsageError(f"`{samples}` holds fewer than {LEAST_ROWS} rows, too few for a baseline")
+    if all(each.is_empty for each in record.series if each.role == "input"):
+        raise UsageError(
+            f"`{samples}` holds no finite number, only NaN and infinity; nothing can be compared with that",
+            hint="give rows of real data, as the model gets them after preprocessing",
+        )
     return record

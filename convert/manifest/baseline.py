@@ -5,6 +5,7 @@ Standard library only.
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,6 +46,20 @@ class SeriesRecord:
     outside: float
     """The share of the values beyond `low` and `high`, or NaN; 0 where there is no range."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no value was a finite number, nor of a category."""
+        return self.low is None and not self.categories
+
+    @property
+    def constant(self) -> str | None:
+        """What every value was, in words; None where they differ."""
+        if self.categories:
+            return f"`{self.categories[0]}`" if self.counts[0] == sum(self.counts) else None
+        return (
+            f"{self.low:g}" if self.low is not None and self.low == self.high and not self.outside else None
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BaselineRecord:
@@ -52,6 +67,23 @@ class BaselineRecord:
 
     rows: int
     series: tuple[SeriesRecord, ...]
+
+    def list_remarks(self) -> Iterator[str]:
+        """What a reader should know of inputs and outputs whose values say little."""
+        told: set[str] = set()
+        for series in self.series:
+            place = "" if series.column is None else f"[{series.column}]"
+            tensor = f"{series.role} {series.tensor}"
+            if series.role == "activation" or tensor in told:
+                continue
+            if series.is_empty:
+                yield f"{tensor}{place} holds no finite number, so that finite ones count as drift"
+            elif series.constant is not None:
+                yield f"{tensor}{place} is always {series.constant}, so that other values count as drift"
+            else:
+                continue
+            if series.column is None:
+                told.add(tensor)  # and so are its columns
 
     def to_json(self) -> str:
         """The record as compact JSON, the same for the same record."""

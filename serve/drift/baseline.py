@@ -85,6 +85,8 @@ def read_baseline(content: Json, signature: Signature, own_outputs: Sequence[str
     specs: dict[tuple[Role, str], TensorSpec] = {("input", spec.name): spec for spec in signature.inputs}
     specs |= {("output", name): spec for name, spec in zip(own_outputs, signature.outputs, strict=True)}
     series = tuple(_read_series(record, specs) for record in records)
+    has_values = any(each.has_range or each.categories for each in series)
+    _require(has_values, "it holds no finite number and no category to compare with")
     reaching = {each.tensor for each in series if each.role == "activation"}
     _require(len(reaching) <= MOST_ACTIVATIONS, f"more than {MOST_ACTIVATIONS} tensors reach activations")
     return Baseline(rows, series, sha256(orjson.dumps(content)).hexdigest())

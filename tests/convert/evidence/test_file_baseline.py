@@ -9,6 +9,7 @@ from convert.errors import UsageError
 from convert.evidence.file_baseline import measure_baseline
 from convert.evidence.inspection import OnnxFile, read_onnx_file
 from convert.manifest.baseline import BaselineRecord, SeriesRecord
+from convert.model_io.array import Array
 from tests.convert.manifest.test_manifest import MANIFEST
 
 TEXT = """<ir_version: 10, opset_import: ["": 20]> net (float[N, 2] x) => (float[N, 2] y)
@@ -57,3 +58,37 @@ def test_few_rows_and_other_inputs_are_refused(file: OnnxFile, tmp_path: Path) -
     np.savez(path, z=np.ones((200, 2), np.float32))
     with pytest.raises(UsageError, match="has no array `x`"):
         measure_baseline(file, path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_samples_without_a_finite_number_are_refused(file: OnnxFile, tmp_path: Path, value: float) -> None:
+    np.savez(tmp_path / "samples.npz", x=np.full((200, 2), value, np.float32))
+    with pytest.raises(UsageError, match="holds no finite number"):
+        measure_baseline(file, tmp_path / "samples.npz")
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (np.nan, "[1] holds no finite number, so that finite ones count as drift"),
+        (np.inf, "[1] holds no finite number, so that finite ones count as drift"),
+        (1.5, "[1] is always 1.5, so that other values count as drift"),
+    ],
+)
+def test_columns_that_say_little_are_named(file: OnnxFile, tmp_path: Path, column: float, said: str) -> None:
+    rows = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    assert list(_measure(file, tmp_path, rows)) == []
+    rows[:, 1] = column
+    first, second = _measure(file, tmp_path, rows)
+    assert first == f"input x{said}"
+    assert second.startswith("output y[1] ")
+
+
+def test_a_constant_tensor_is_named_once(file: OnnxFile, tmp_path: Path) -> None:
+    remarks = _measure(file, tmp_path, np.zeros((200, 2), np.float32))
+    assert [each.split(",")[0] for each in remarks] == ["input x is always 0", "output y is always 0"]
+
+
+def _measure(file: OnnxFile, folder: Path, rows: Array) -> list[str]:
+    np.savez(folder / "samples.npz", x=rows)
+    return list(measure_baseline(file, folder / "samples.npz").list_remarks())

@@ -99,6 +99,7 @@ def test_a_series_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
         {"series": {}},
         {"series": [None]},
         {"series": [BASELINE["series"][0]] * (MOST_SERIES + 1)},
+        {"series": [BASELINE["series"][0] | {"edges": [], "counts": [7], "low": None, "high": None}]},
     ],
     ids=lambda changes: str(changes)[:20],
 )

@@ -158,5 +158,20 @@ image-test: install  ## build and run the CPU image, confined (root; buildah, cr
 fleet-test: install  ## run two servers behind a proxy, restart and kill them (haproxy, postgresql, prometheus, prometheus-alertmanager; 5 minutes)
 	$(BIN)/python -m tests.fleet
 
+GPU := build/gpu
+
+gpu-test:  ## test all that needs an NVIDIA GPU, into docs/results/gpu.md (10 minutes; first installs onnxruntime-gpu into build/gpu)
+	@$(PYTHON) -m tests.gpu.card
+	$(MAKE) $(GPU)/.installed
+	$(GPU)/bin/python -m tests.gpu
+
+# onnxruntime-gpu overwrites the files of onnxruntime, which `convert` asks for: it takes its place.
+$(GPU)/.installed: pyproject.toml constraints.txt docker/cuda-constraints.txt
+	$(PYTHON) -m venv $(GPU)
+	$(GPU)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[convert,serve-core,client,tensorrt-rtx]' psutil
+	$(GPU)/bin/python -m pip uninstall --quiet --yes onnxruntime
+	$(GPU)/bin/python -m pip install --quiet --constraint constraints.txt --constraint docker/cuda-constraints.txt 'onnxruntime-gpu[cuda,cudnn]'
+	@touch $@
+
 clean:  ## remove the environment and everything built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

@@ -37,8 +37,9 @@ _ALONE: Mapping[str, Sequence[str]] = {
     ),
 }
 """What a place of this name may hold that is nobody's name, although it is a word alone or the system's."""
-PHRASES = (mark("input {name}"), mark("output {name}"))
-"""What code makes of a word and a name."""
+PHRASES = (mark("input {name}"), mark("output {name}"), mark("activation {name}"))
+"""What code makes of a word and a name, which is all that may follow the word."""
+_NAMED = re.compile(r"(input|output|activation) (`[^`]*`\S*|\S+)")
 
 SETS = (mark("large"), mark("tiny"), mark("zero"), mark("boundary"), mark("inf"), mark("example"))
 """The names of sets of samples that are one word, and below those that have few of their own."""
@@ -82,6 +83,8 @@ def _retell(text: str, language: Language, depth: int = 0) -> str | None:
     """Of the messages that the text may be, the one that leaves the least of it in English."""
     if found := _RANGE.fullmatch(text):
         return translate("{low} to {high}", language, low=found[1], high=found[2])
+    if found := _NAMED.fullmatch(text):
+        return translate(f"{found[1]} {{name}}", language, name=found[2])
     if " " not in text or depth > _DEEPEST:  # one word may be anybody's name
         return None
     best: str | None = None
@@ -105,6 +108,10 @@ def _list_candidates(text: str, language: Language, depth: int) -> Iterator[str]
             told = [_retell(item, language, depth) for item in items]
             if any(told):
                 yield translate(separator, language).join(_keep(told, items))
+    head, _, rest = text.partition(": ")
+    if rest and (named := _NAMED.fullmatch(head)):
+        told_rest = _retell(rest, language, depth) or rest
+        yield f"{_retell(named[0], language)}{translate(': ', language)}{told_rest}"
     if (aside := _ASIDE.fullmatch(text)) and (told_before := _retell(aside[1], language, depth)):
         yield f"{told_before} ({_retell(aside[2], language, depth) or aside[2]})"
 
@@ -179,7 +186,7 @@ def _list_patterns(text: str) -> Iterator[_Pattern]:
 @lru_cache
 def _read_patterns() -> dict[tuple[str, str], list[_Pattern]]:
     """The patterns by their first and last character, which is none where they begin or end with a place."""
-    known = [_Pattern(text) for text in list_messages() if " " in text]
+    known = [_Pattern(text) for text in list_messages() if " " in text and text not in PHRASES]
     by_ends: dict[tuple[str, str], list[_Pattern]] = {}
     for pattern in sorted(known, key=lambda pattern: (not pattern.parts[0], -pattern.size)):
         if pattern.size >= _FEWEST:

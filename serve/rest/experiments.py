@@ -10,11 +10,10 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
 from serve.engine.errors import MalformedRequestError, quote
-from serve.experiments.definition import Experiment
 from serve.experiments.errors import FeedbackError
 from serve.experiments.metric_names import MetricNames, UnknownMetrics
 from serve.experiments.request_ids import RequestIds
-from serve.experiments.stages import Act, Phase, possible_acts
+from serve.experiments.stages import Act
 from serve.experiments.store.bulk_feedback import (
     BulkReceipt,
     accept_rows,
@@ -25,10 +24,18 @@ from serve.experiments.store.bulk_feedback import (
 )
 from serve.experiments.store.database import Store
 from serve.experiments.store.feedback import accept
-from serve.experiments.store.registry import AuditEntry, Registered
 from serve.protocol.json_text import Value
 from serve.rest.access import CALLER
 from serve.rest.body import read_body, read_body_headers, read_small_object
+from serve.rest.experiment_replies import (
+    AuditReply,
+    ExperimentList,
+    ExperimentReply,
+    PhaseReply,
+    describe_entry,
+    describe_experiment,
+    describe_phase,
+)
 from serve.rest.language import AskedLanguage
 from serve.rest.schemas import ACT, DEFINITION, ERRORS, FEEDBACK, FEEDBACK_FILE
 from serve.rollout.administration import Administration
@@ -47,52 +54,6 @@ Name = Annotated[str, Path(description="The experiment's name.")]
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Follow: TypeAlias = Callable[[], Awaitable[None]]
-
-
-class PinReply(BaseModel):
-    """The version that stands for a variant, the SHA-256 of its files, and when it was chosen."""
-
-    model: str
-    version: str
-    digest: str
-    at: int
-
-
-class PhaseReply(BaseModel):
-    """A time during which nothing of an experiment changed; times are microseconds since 1970, UTC."""
-
-    number: int
-    comparison: int
-    stage: str
-    step_percent: float
-    started_at: int
-    by: str
-    reason: str
-    promoted: str | None
-    pins: dict[str, PinReply]
-    """By variant what runs for it as long as the comparison lasts; empty until it runs."""
-
-
-class ExperimentReply(BaseModel):
-    """An experiment as it is now, and what can be done with it."""
-
-    name: str
-    revision: int
-    phase: PhaseReply
-    possible: list[str]
-    definition: Experiment
-
-
-class ExperimentList(BaseModel):
-    """Every experiment, by name."""
-
-    experiments: list[ExperimentReply]
-
-
-class AuditReply(BaseModel):
-    """Who did what, when, the newest first."""
-
-    entries: list[AuditEntry]
 
 
 class RefusedReply(BaseModel):
@@ -146,15 +107,15 @@ def experiment_routes(administration: Administration, follow: Follow) -> APIRout
     router = APIRouter(prefix=f"{PREFIX}/experiments", tags=["experiments"], responses=ERRORS)
 
     @router.get("")
-    async def experiments() -> ExperimentList:
+    async def experiments(language: AskedLanguage) -> ExperimentList:
         """Every experiment, by name."""
         found = await asyncio.to_thread(administration.read_all)
-        return ExperimentList(experiments=[_describe(registered) for registered in found])
+        return ExperimentList(experiments=[describe_experiment(each, language) for each in found])
 
     @router.get("/{name:no_colon}")
-    async def experiment(name: Name) -> ExperimentReply:
+    async def experiment(name: Name, language: AskedLanguage) -> ExperimentReply:
         """The experiment's definition, its phase, and what can be done with it."""
-        return _describe(await asyncio.to_thread(administration.read, name))
+        return describe_experiment(await asyncio.to_thread(administration.read, name), language)
 
     @router.put("/{name:no_colon}", openapi_extra=DEFINITION)
     async def define(name: Name, request: Request) -> ExperimentReply:
@@ -162,7 +123,7 @@ def experiment_routes(administration: Administration, follow: Follow) -> APIRout
         document = await read_small_object(request.scope, request.receive)
         defined = await asyncio.to_thread(administration.define, name, document, _who(request))
         await follow()
-        return _describe(defined)
+        return describe_experiment(defined)
 
     for act in ACTS:
         router.add_api_route(
@@ -191,14 +152,17 @@ def _add_evidence(router: APIRouter, administration: Administration) -> None:
         return LookList(looks=[LookReply(at=at, results=results) for at, results in found])
 
     @router.get("/{name:no_colon}/phases")
-    async def phases(name: Name) -> list[PhaseReply]:
+    async def phases(name: Name, language: AskedLanguage) -> list[PhaseReply]:
         """All phases, the first one first."""
-        return [_describe_phase(each) for each in await asyncio.to_thread(administration.read_phases, name)]
+        return [
+            describe_phase(p, language) for p in await asyncio.to_thread(administration.read_phases, name)
+        ]
 
     @router.get("/{name:no_colon}/audit")
-    async def audit(name: Name) -> AuditReply:
+    async def audit(name: Name, language: AskedLanguage) -> AuditReply:
         """Who changed the experiment, when and why."""
-        return AuditReply(entries=list(await asyncio.to_thread(administration.read_audit, name)))
+        found = await asyncio.to_thread(administration.read_audit, name)
+        return AuditReply(entries=[describe_entry(each, language) for each in found])
 
 
 def feedback_routes(
@@ -250,7 +214,7 @@ def _make_act(
         who = _who(request)
         taken = await asyncio.to_thread(administration.act, name, act, who, reason, candidate)
         await follow()
-        return _describe(taken)
+        return describe_experiment(taken)
 
     take.__doc__ = f"{act.capitalize()} the experiment; raises 409 where its stage does not allow that."
     return take
@@ -268,22 +232,6 @@ def _read_text(given: dict[str, Value], name: str) -> str:
 def _who(request: Request) -> str:
     """Who asks, as the audit trail names them."""
     return str(request.scope.get(CALLER) or "unknown")
-
-
-def _describe(registered: Registered) -> ExperimentReply:
-    experiment, phase = registered.experiment, registered.phase
-    return ExperimentReply(
-        name=experiment.name,
-        revision=registered.revision,
-        phase=_describe_phase(phase),
-        possible=list(possible_acts(experiment, phase)),
-        definition=experiment,
-    )
-
-
-def _describe_phase(phase: Phase) -> PhaseReply:
-    pins = {variant: PinReply(**pin._asdict()) for variant, pin in phase.pins.items()}
-    return PhaseReply(**{**{field: getattr(phase, field) for field in Phase.__slots__}, "pins": pins})
 
 
 def _describe_receipt(receipt: BulkReceipt, unknown: UnknownMetrics) -> ReceiptReply:

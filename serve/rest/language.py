@@ -6,8 +6,10 @@ from typing import Annotated
 from fastapi import Depends, Header
 
 from adaptact.languages.catalogue import LANGUAGES, Language
+from serve.experiments.reasons import REASONS
 
 ACCEPT_LANGUAGE = b"accept-language"
+CHANGED = REASONS["changed"].partition("{")[0]
 MOST_CHARACTERS, MOST_TAGS = 200, 20
 
 
@@ -47,6 +49,12 @@ def tell(message: str, language: Language) -> str:
 
     with speak(language):
         return retell(message)
+
+
+def tell_change(reason: str, language: Language) -> str:
+    """The reason of a phase, in which that of a change is told: readers know the others by their words."""
+    before, mark, change = reason.partition(CHANGED)
+    return f"{before}{mark}{tell(change, language)}" if mark else reason
 
 
 def describe_language(language: Language) -> Mapping[str, str]:

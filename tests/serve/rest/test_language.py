@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from serve.drift.judging import report_without
-from serve.rest.language import choose_language, tell
+from serve.rest.language import choose_language, tell, tell_change
 from tests.serve.in_process import Client
 
 JAPANESE = {"Accept-Language": "ja-JP,ja;q=0.9,en-US;q=0.8,en;q=0.7"}
@@ -62,6 +62,16 @@ def test_an_error_is_told_in_the_language(
     assert answered.headers["vary"] == "Accept-Language"
     assert plain.json()["error"].isascii()
     assert "content-language" not in plain.headers
+
+
+def test_why_an_experiment_was_paused_is_told_and_what_people_wrote_is_not() -> None:
+    change = "`a` is version `2` of `m`, which does not answer now; load it again, or start anew with another"
+    told = tell_change(f"phase 3, paused: it cannot go on: {change}", "ja")
+    assert told.startswith(
+        "phase 3, paused: it cannot go on: `a` は `m` のバージョン `2` ですが、今は応答していません。"
+    )
+    assert tell_change("there is no model `a`", "ja") == "there is no model `a`"
+    assert tell_change(change, "en") == change
 
 
 def test_why_there_is_no_drift_is_told_in_the_language() -> None:

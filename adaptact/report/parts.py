@@ -15,7 +15,9 @@ _NUMBER = re.compile(r"[-+−±×<>≤≥~]?\s*(\d|nan$|inf$)")
 # A point of a law, a day, a number of a list, or a sentence that begins with a number.
 _NOT_A_NUMBER = re.compile(r"\d\([a-z]|\d{4}-\d\d-|^\d+\)$|[。、]")
 _EMPTY = {"", "–", "-"}
-_FEW_ROWS = 20
+_FEW_LINES = 24
+_LINE = 60
+"""Characters of a long cell that stand in one line of print, about."""
 LONGEST_SHORT_CELL = 28
 """Characters of a cell that is kept in one line where there is room."""
 _GAP = 2
@@ -73,8 +75,9 @@ class Table:
 
     @property
     def is_short(self) -> bool:
-        """Whether it fits on one page, so that paper does not cut it."""
-        return len(self.rows) <= _FEW_ROWS
+        """Whether it takes a part of a page, so that paper does not cut it."""
+        lines = (max((_count_lines(str(cell)) for cell in row), default=0) for row in self.rows)
+        return sum(lines) <= _FEW_LINES
 
     @property
     def fit(self) -> Literal["", "small", "crowded"]:
@@ -109,6 +112,10 @@ class Section:
 
     title: str
     parts: Sequence[Part]
+
+
+def _count_lines(cell: str) -> int:
+    return sum(1 + _measure(line) // _LINE for line in cell.split("\n"))
 
 
 def _measure(text: str) -> int:

@@ -141,7 +141,7 @@ class _Writer:
         if not float(look.units[0]) + float(look.units[1]):
             return self.say("No outcome of {metric} is known yet.", metric=metric)
         show = show_share if comparison.metric.kind == "binary" else show_number
-        name = self.say("the rate of failures of {metric}", metric=metric) if look.of_failures else metric
+        name = self.say("The rate of failures of {metric}", metric=metric) if look.of_failures else metric
         before, value = show(float(look.control)), show(float(look.candidate))
         change = self.say(
             "{metric} is {value} with {candidate} and {before} with {control}",

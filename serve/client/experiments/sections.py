@@ -15,6 +15,10 @@ from serve.client.experiments.words import name_word
 
 DIGEST_CHARACTERS = 12
 _NO_LOOKS = mark("No look has been taken yet: the first comes once the experiment runs.")
+_NO_LOOKS_KEPT = mark(
+    "No look was taken while it ran: it ran for a shorter time than lies between two looks."
+)
+_ENDED = {"promoted", "stopped"}
 _EFFECT = mark(
     "{metric}: {candidate} beside {control}. The band holds the true effect at all times "
     "at once; the dashed line is no effect, grey lines are new phases. Times are UTC."
@@ -48,7 +52,7 @@ class SectionWriter:
         results = self.evidence.results
         yield Section(
             say("Effect over time"),
-            list(self._draw_effects()) or [Text(say(_NO_LOOKS))],
+            list(self._draw_effects()) or [self._explain_no_looks()],
         )
         if results.metrics:
             yield Section(
@@ -74,6 +78,10 @@ class SectionWriter:
         yield Section(say("What is compared"), [self._tabulate_facts()])
         yield Section(say("Phases"), [self._tabulate_phases()])
         yield Section(say("Audit trail"), [self._tabulate_audit()])
+
+    def _explain_no_looks(self) -> Text:
+        has_ended = self.evidence.experiment.phase.stage in _ENDED
+        return Text(say(_NO_LOOKS_KEPT if has_ended else _NO_LOOKS))
 
     def _draw_effects(self) -> Iterator[Chart]:
         control = self.evidence.experiment.definition.control.name
@@ -103,7 +111,7 @@ class SectionWriter:
     def _draw_exposures(self) -> Sequence[Chart | Text]:
         looks, definition = self.evidence.looks, self.evidence.experiment.definition
         if not looks:
-            return [Text(say(_NO_LOOKS))]
+            return [self._explain_no_looks()]
         curves = [
             Curve(name, [(look.at, look.results.sample_ratio.units.get(name, 0)) for look in looks], colour)
             for colour, name in enumerate(v.name for v in (definition.control, *definition.candidates))

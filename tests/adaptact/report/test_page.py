@@ -124,6 +124,13 @@ def test_paper_shows_a_table_smaller_only_where_its_columns_need_it() -> None:
     assert Table(["c"] * 6, [["正解率（ポイント）"] * 6]).fit == "small"
 
 
+def test_paper_cuts_only_a_table_that_takes_much_of_a_page() -> None:
+    assert Table(("a",), [(str(row),) for row in range(20)]).is_short
+    assert not Table(("a",), [(str(row),) for row in range(30)]).is_short
+    assert not Table(("a", "b"), [(str(row), "one\ntwo\nthree") for row in range(10)]).is_short
+    assert not Table(("a",), [("word " * 100,) for _ in range(5)]).is_short
+
+
 def test_every_page_of_paper_names_the_report() -> None:
     assert '@bottom-left { content: "Digits\\5f 1"; }' in render_html("Digits_1", [])
     assert '@bottom-left { content: "\\3c \\2f style\\3e \\22 \\5c "; }' in render_html('</style>"\\', [])

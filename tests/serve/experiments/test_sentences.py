@@ -67,7 +67,7 @@ def test_outcomes_that_came_too_early_are_told() -> None:
 
 def test_failures_are_named_as_such() -> None:
     sentence = judge(define(), gather(900, 960, base_rates={"accepted": 0.9})).sentences["en"]
-    assert "the rate of failures of accepted is 4 % with v2 and 10 % with v1" in sentence
+    assert "The rate of failures of accepted is 4 % with v2 and 10 % with v1" in sentence
 
 
 def test_differences_have_a_sign_and_rates_are_in_points() -> None:

@@ -1,5 +1,6 @@
 """The page of an experiment: complete, self-contained, and safe whatever a server says."""
 
+import dataclasses
 from html.parser import HTMLParser
 from typing import Any
 
@@ -108,6 +109,15 @@ def test_equal_evidence_gives_equal_pages() -> None:
 def test_an_experiment_that_has_just_begun_has_a_page(looks: int) -> None:
     page = render_report(make_evidence(looks, width=None), "en")
     assert ("No look has been taken yet" in page) == (looks == 0)
+
+
+def test_an_experiment_that_ended_before_a_look_does_not_wait_for_one() -> None:
+    begun = make_evidence(0, width=None)
+    phase = begun.experiment.phase.model_copy(update={"stage": "promoted"})
+    experiment = begun.experiment.model_copy(update={"phase": phase})
+    page = render_report(dataclasses.replace(begun, experiment=experiment), "en")
+    assert "No look has been taken yet" not in page
+    assert page.count("No look was taken while it ran") == 2
 
 
 def test_a_wrong_split_is_said() -> None:

@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-serving peers fuzz large study docs docs-test site serve matrix package sbom audit image-test fleet-test clean
+.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-providers bench-serving peers fuzz large study docs docs-test site serve matrix package sbom audit image-test fleet-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -88,13 +88,17 @@ bench: install  ## measure what README and docs quote, into docs/results (an hou
 
 PEERS := build/peers
 
-peers: install  ## build the environments of the servers that ours is compared with
+peers: install  ## build the environments of the servers and the runtime that ours is compared with
 	for peer in mlserver==1.7.1 litserve==0.2.19 nvidia-pytriton==0.7.0; do \
 	  folder=$(PEERS)/$$(echo $$peer | sed -E 's/nvidia-//; s/=.*//'); \
 	  $(PYTHON) -m venv $$folder && $$folder/bin/pip install --quiet $$peer onnxruntime || exit 1; \
 	done
+	$(PYTHON) -m venv $(PEERS)/openvino && $(PEERS)/openvino/bin/pip install --quiet openvino==2026.4.0
 	@# MLServer's workers do not start under a newer one.
 	$(PEERS)/mlserver/bin/pip install --quiet 'uvloop<0.22'
+
+bench-providers: install  ## measure --provider auto on twenty nets (the extra openvino; peers if there are; 15 minutes)
+	$(BIN)/python -m benchmarks.providers --peer $(PEERS)/openvino/bin/python
 
 bench-serving: install  ## measure the server beside others, under overload, for ten minutes and restarted (wrk; peers; 50 minutes)
 	$(BIN)/python -m benchmarks.serving --peers $(PEERS)

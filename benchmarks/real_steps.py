@@ -64,7 +64,7 @@ def measure_latencies(name: str, folder: Path, rounds: int, compile_seconds: int
     runs[EAGER] = lambda: model(*example)
     compiled: Any = torch.compile(model) if compile_seconds else None
     with torch.inference_mode():
-        with _limit_seconds(compile_seconds):
+        with limit_seconds(compile_seconds):
             began = time.perf_counter()
             reason = try_tool(lambda: compiled(*example)) if compiled is not None else "not tried"
         if reason is not None and time.perf_counter() - began >= compile_seconds > 0:
@@ -80,7 +80,7 @@ def measure_latencies(name: str, folder: Path, rounds: int, compile_seconds: int
 
 
 @contextlib.contextmanager
-def _limit_seconds(seconds: int) -> Iterator[None]:
+def limit_seconds(seconds: int) -> Iterator[None]:
     """Within the block, TimeoutError is raised in the main thread after so many seconds."""
 
     def stop(signal_number: int, frame: FrameType | None) -> None:

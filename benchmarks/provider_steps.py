@@ -1,0 +1,231 @@
+"""The steps of benchmarks/providers.py, each run in a process of its own, for the files of a net in a folder.
+
+A cell is one batch with so many threads. There all take turns: torch.onnx.export's file on the CPU provider,
+ours of each provider's table of forms on that provider, what `--provider auto` chooses among ours, and, where
+there are their packages, OpenVINO's own runtime on torch's file and torch.compile.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from time import perf_counter, process_time, thread_time
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from adaptact.errors import AdaptactError
+from adaptact.halving import find_fastest, time_turn
+from adaptact.providers.catalogue import ProviderName, find_provider, list_candidates
+from benchmarks.rivals import try_tool
+from convert.model_io.runtime import REFUSALS
+
+FILES = {"torch": "torch.onnx", "cpu": "cpu.onnx", "openvino": "openvino.onnx"}
+CHECKPOINT, FEED = "model.pt", "feed.npz"
+PEER, COMPILED, AUTO = "OpenVINO's runtime", "torch.compile", "auto"
+CHOICE_SECONDS = 1.0
+"""Of timing for the choice of `auto`, as the server has by default."""
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 15
+
+Run = Callable[[], object]
+Timer = Callable[[], float]
+"""One turn: the seconds of one run."""
+
+
+class Peer:
+    """OpenVINO's own runtime, in the environment that has it; it takes its turns when told to."""
+
+    def __init__(self, python: Path, folder: Path, threads: int) -> None:
+        script = Path(__file__).with_name("provider_peer.py")
+        command = [str(python), str(script), str(folder / FILES["torch"]), str(folder / FEED), str(threads)]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        self.turn()  # it compiles, and chooses kernels
+
+    def turn(self) -> float:
+        """The seconds of one run; RuntimeError says why it failed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            assert self._process.stderr is not None
+            raise RuntimeError((self._process.stderr.read().splitlines() or ["it ended"])[-1])
+        return float(line)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+
+
+def open_session(
+    path: Path, provider: ProviderName, threads: int, feed: Mapping[str, NDArray[np.generic]]
+) -> Run:
+    """One prediction of the file, on the provider."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    # Otherwise the threads of the last session would still spin while the next one is timed.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = find_provider(provider).open(str(path), options)
+    run: Run = partial(session.run, None, dict(feed))
+    run()
+    return run
+
+
+def choose(
+    folder: Path, threads: int, feed: Mapping[str, NDArray[np.generic]], missing: dict[str, str]
+) -> tuple[ProviderName, int, Run]:
+    """What `--provider auto` runs, of our files: the provider, the threads, and its run."""
+    candidates: list[tuple[ProviderName, int, Run]] = []
+    for provider, number in list_candidates(threads):
+        if provider not in missing:
+            path = folder / FILES[provider]
+            candidates.append((provider, number, open_session(path, provider, number, feed)))
+    processor, clock = _choose_clocks(threads)
+
+    def make_turn(run: Run) -> Callable[[], tuple[float]]:
+        return lambda: (time_turn(run, perf_counter, processor),)
+
+    turns = [make_turn(run) for _, _, run in candidates]
+    return candidates[find_fastest(turns, clock, clock() + CHOICE_SECONDS).chosen]
+
+
+def measure_cell(folder: Path, threads: int, seconds: float, python: Path | None) -> dict[str, Any]:
+    """The milliseconds of each, the median of their ratios to torch's file, the choice, and what failed."""
+    with np.load(folder / FEED) as stored:
+        feed = {name: stored[name] for name in stored.files}
+    failed: dict[str, str] = {}
+    runs: dict[str, Run] = {}
+    for key, file in FILES.items():
+        provider: ProviderName = "openvino" if key == "openvino" else "cpu"
+        try:
+            runs[key] = open_session(folder / file, provider, threads, feed)
+        except (AdaptactError, *REFUSALS) as error:
+            failed[key] = str(error).splitlines()[0][:200]
+    provider, number, run = choose(folder, threads, feed, failed)
+    if (provider, number) != (provider, threads):
+        runs[AUTO] = run
+    peer = _open_peer(python, folder, threads, failed)
+    times = _take_turns(runs, peer, threads, seconds)
+    times.setdefault(AUTO, times[provider])
+    return {
+        "milliseconds": {key: statistics.median(turns) * 1e3 for key, turns in times.items()},
+        "to_torch": {key: _compare(times, key, "torch") for key in times} if "torch" in times else {},
+        "to_better": max(_compare(times, AUTO, key) for key in ("cpu", "openvino") if key in times),
+        "chosen": [provider, number],
+        "rounds": len(times[AUTO]),
+        "failed": failed,
+    }
+
+
+def _open_peer(python: Path | None, folder: Path, threads: int, failed: dict[str, str]) -> Peer | None:
+    if python is None:
+        failed[PEER] = "not installed"
+        return None
+    try:
+        return Peer(python, folder, threads)
+    except (RuntimeError, OSError) as error:
+        failed[PEER] = str(error)[:200]
+        return None
+
+
+def _take_turns(
+    runs: Mapping[str, Run], peer: Peer | None, threads: int, seconds: float
+) -> dict[str, list[float]]:
+    """The seconds of one run of each in each round."""
+    processor, _ = _choose_clocks(threads)
+    timers: dict[str, Timer] = {
+        key: partial(time_turn, run, perf_counter, processor) for key, run in runs.items()
+    }
+    if peer is not None:
+        timers[PEER] = peer.turn
+    times: dict[str, list[float]] = {key: [] for key in timers}
+    end = perf_counter() + seconds
+    for number in range(MOST_ROUNDS):
+        # Back and forth, so that a drift during a round favours none.
+        for key in timers if number % 2 == 0 else reversed(list(timers)):
+            times[key].append(timers[key]())
+        if number + 1 >= FEWEST_ROUNDS and perf_counter() > end:
+            break
+    if peer is not None:
+        peer.close()
+    return times
+
+
+def measure_compiled(net: str, folder: Path, batch: int, seconds: int) -> dict[str, Any]:
+    """torch.compile's time over that of torch's file on the CPU provider, one thread; or why there is none.
+
+    It has so many seconds to compile.
+    """
+    import torch  # noqa: PLC0415  # the other steps go without
+
+    from adaptive_act import load  # noqa: PLC0415
+    from benchmarks.provider_subjects import NETS  # noqa: PLC0415
+    from benchmarks.real_steps import limit_seconds  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    example = NETS[net].example(batch)
+    model = load(folder / CHECKPOINT).model.eval().requires_grad_(False)
+    compiled: Any = torch.compile(model)
+    with torch.inference_mode():
+        began = perf_counter()
+        with limit_seconds(seconds):
+            reason = try_tool(lambda: compiled(*example))
+        if reason is not None:
+            late = perf_counter() - began >= seconds
+            return {"failed": f"not done after {seconds} s" if late else reason}
+        with np.load(folder / FEED) as stored:
+            feed = {name: stored[name] for name in stored.files}
+        runs: dict[str, Run] = {
+            "torch": open_session(folder / FILES["torch"], "cpu", 1, feed),
+            COMPILED: lambda: compiled(*example),
+        }
+        times = _take_turns(runs, None, 1, 1.0)
+    return {"to_torch": _compare(times, COMPILED, "torch")}
+
+
+def _choose_clocks(threads: int) -> tuple[Callable[[], float] | None, Callable[[], float]]:
+    """What a run of one thread is timed by, None for several; and what the time for choosing is."""
+    return (thread_time, process_time) if threads == 1 else (None, perf_counter)
+
+
+def _compare(times: Mapping[str, list[float]], key: str, to: str) -> float:
+    return statistics.median(mine / other for mine, other in zip(times[key], times[to], strict=True))
+
+
+def write_files(net: str, folder: Path, batch: int | None) -> None:
+    """Write the checkpoint and torch's file."""
+    from benchmarks.provider_subjects import Export  # noqa: PLC0415  # it loads torch
+
+    Export(net, batch).write(folder, CHECKPOINT, FILES["torch"])
+
+
+def write_feed(net: str, folder: Path, batch: int) -> None:
+    """Write the inputs of one run."""
+    from benchmarks.provider_subjects import NETS  # noqa: PLC0415  # it loads torch
+
+    subject = NETS[net]
+    arrays = {name: value.numpy() for name, value in zip(subject.inputs, subject.example(batch), strict=True)}
+    np.savez(folder / FEED, allow_pickle=False, **arrays)
+
+
+def main(step: str, net: str, folder: str, *rest: str) -> None:
+    """Do one step, and print what it measured."""
+    where = Path(folder)
+    if step == "files":
+        write_files(net, where, int(rest[0]) or None)
+    elif step == "feed":
+        write_feed(net, where, int(rest[0]))
+    elif step == "compiled":
+        sys.stdout.write(json.dumps(measure_compiled(net, where, int(rest[0]), int(rest[1]))))
+    else:
+        python = Path(rest[2]) if rest[2] else None
+        sys.stdout.write(json.dumps(measure_cell(where, int(rest[0]), float(rest[1]), python)))

@@ -23,6 +23,7 @@ from convert.parity.sizes import sample_doubtful
 from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Original
 from convert.precision.budgets import BudgetOptions, Precision
+from convert.precision.computed import require_computed
 from convert.precision.quantise import PrecisionOptions
 from convert.precision.weights import BITS, OPSET
 from convert.sources.described import (
@@ -89,6 +90,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     _require_usable(provider, tuning)
     rounding = PrecisionOptions(precision, calibration, samples, budgets or BudgetOptions())
     rounding.require_consistent()
+    require_computed(precision, provider)
     oldest = OPSET if precision in BITS else OPSETS[0]
     opset = choose_opset(opset, oldest)
     signer = make_signer(sign, password)

@@ -27,6 +27,7 @@ from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Original, Parity, describe_failure, measure_parity
 from convert.parity.weakness import judge
 from convert.precision.budgets import BudgetOptions, resolve_budgets
+from convert.precision.computed import computed_in
 from convert.precision.recheck import GateResult, read_precision, read_task, recheck_gate
 from convert.rewriting.optimise import DroppedRule, optimise, remaining_rules
 from convert.rewriting.plan import FormPlan, default_forms
@@ -107,7 +108,8 @@ def recheck(
         _require_no_tolerance(options, precision)
         original.require_repeatable(sets[0])
         task = read_task(precision, options.samples, options.budgets, source.inputs, own_sets)
-        gate = recheck_gate(original, open_session(), sets, manifest.rounding, task)
+        session = open_session(precision=computed_in(precision, options.provider))
+        gate = recheck_gate(original, session, sets, manifest.rounding, task)
         return RecheckResult(None, gate.failure, gate.advice, same_source, gate)
     resolve_budgets("fp32", options.budgets)
     tolerances = _check_tolerances(options, original)

@@ -25,6 +25,8 @@ from convert.parity.locate import CulpritSearch, find_refused_rule, skip_search
 from convert.parity.small_signals import find_losses
 from convert.parity.verify import Original, Parity, verify
 from convert.parity.weakness import judge
+from convert.precision.budgets import Precision
+from convert.precision.computed import computed_in
 from convert.precision.cost import measure_cost
 from convert.precision.quantise import QuantisedModel, RoundingTask, quantise, round_everywhere
 from convert.precision.record import record_rounding
@@ -92,7 +94,7 @@ class Conversion:
         if before is not None and dropped[-1].rule == TUNING:
             return reject_forms(before)
         self.on_stage("tune")
-        machine = Target(self.source.inputs, options.provider, options.threads, options.batches)
+        machine = self._make_target(options, self.options.rounding.precision)
         rules = remaining_rules(dropped)
         task = TuningTask(self.exported, rules, machine, self.on_progress, self._round_for_timing)
         return tune(task, options) if before is None else drop_rule(task, before, dropped[-1].rule)
@@ -179,8 +181,12 @@ class Conversion:
         tuning = self.options.tuning
         if tuning is None:
             return measure_cost(optimised.model, rounded.model)
-        machine = Target(self.source.inputs, tuning.provider, tuning.threads, tuning.batches)
-        return measure_cost(optimised.model, rounded.model, machine, tuning.batches)
+        machines = self._make_target(tuning), self._make_target(tuning, rounded.precision)
+        return measure_cost(optimised.model, rounded.model, machines, tuning.batches)
+
+    def _make_target(self, options: TuningOptions, precision: Precision = "fp32") -> Target:
+        computed = computed_in(precision, options.provider)
+        return Target(self.source.inputs, options.provider, options.threads, options.batches, computed)
 
     def _collect_evidence(
         self, optimised: OptimisedGraph, plan: FormPlan, graph: bytes | Path, folder: Path | None = None

@@ -32,6 +32,7 @@ class OpenVinoProvider(PlugInProvider):
         Source: OpenVINO, CPU device, https://docs.openvino.ai/2026/openvino-workflow/running-inference/
         inference-devices-and-modes/cpu-device.html
         """
+        super().options(threads, precision)
         threads = threads or _count_cores()
         config = {
             # Where the processor has bfloat16 it would be taken for float32, unasked.
@@ -44,6 +45,13 @@ class OpenVinoProvider(PlugInProvider):
             "ENABLE_CPU_PINNING": "NO",
         }
         return {"load_config": json.dumps({"CPU": config})}
+
+    def computes(self, precision: Precision) -> bool:
+        """Whether it can: asked for what the processor lacks it takes another precision, and says nothing."""
+        if precision == "fp32":
+            return True
+        able = self.find_devices()[0].ep_metadata.get("OPTIMIZATION_CAPABILITIES", "")
+        return precision.upper() in able.split()
 
     def _no_device_hint(self) -> str:
         return "the plug-in runs on processors of Intel only; choose `cpu`"

@@ -40,11 +40,13 @@ class Provider(ABC):
         Without it, a provider may compute in fewer bits than the file says. Raises ProviderError where it
         cannot compute so.
         """
-        if precision != "fp32":
-            raise ProviderError(
-                f"provider `{self.name}` computes in the precision of the file, not in {precision} of its own"
-            )
+        if not self.computes(precision):
+            raise ProviderError(f"provider `{self.name}` does not compute in {precision} on this machine")
         return {}
+
+    def computes(self, precision: Precision) -> bool:
+        """Whether it can compute a graph of float32 in this precision, with instructions for it."""
+        return precision == "fp32"
 
     def open(
         self,

@@ -13,6 +13,7 @@ _METHODS = {
     "weights-int8": mark("the weights of large linear layers in 8 bits, all else in float32"),
     "weights-int4": mark("the weights of large linear layers in 4 bits, all else in float32"),
     "fp16": mark("16-bit floats inside, 32-bit inputs and outputs"),
+    "computed": mark("a file in float32, of which the provider computes products in 16 bits"),
 }
 _JUDGED_ON = {
     "given": mark("{samples} samples of your own"),

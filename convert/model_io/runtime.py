@@ -9,6 +9,7 @@ import onnxruntime as ort
 
 from adaptact.errors import ProviderError
 from adaptact.providers.catalogue import find_provider
+from adaptact.providers.provider import Precision
 from adaptact.text import first_line
 from convert.errors import ExportError, UsageError
 from convert.model_io.array import Array
@@ -35,8 +36,8 @@ class Session:
     """One graph, from bytes or a file, loaded on a provider with all of ONNX Runtime's optimisations.
 
     `names` are the inputs. External data of a graph in bytes lie in `folder`. `threads` share an operator's
-    work; for 0 ONNX Runtime chooses how many. Raises ExportError where ONNX Runtime refuses the graph,
-    UsageError where it cannot use the provider.
+    work; for 0 ONNX Runtime chooses how many. The provider computes in `precision`. Raises ExportError where
+    ONNX Runtime refuses the graph, UsageError where it cannot use the provider.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Session:
         *,
         folder: Path | None = None,
         threads: int = 0,
+        precision: Precision = "fp32",
     ) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -58,7 +60,7 @@ class Session:
         self._names = tuple(names)
         try:
             content = str(graph) if isinstance(graph, Path) else graph
-            self._session = find_provider(provider).open(content, options)
+            self._session = find_provider(provider).open(content, options, precision=precision)
         except ProviderError as error:
             raise UsageError(str(error), error.hint) from error
         except REFUSALS as error:

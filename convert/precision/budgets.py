@@ -6,7 +6,7 @@ from typing import Literal
 
 from convert.errors import UsageError
 
-Precision = Literal["fp32", "fp16", "int8", "weights-int8", "weights-int4"]
+Precision = Literal["fp32", "fp16", "bf16", "int8", "weights-int8", "weights-int4"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Budgets:
 _EIGHT_BITS = Budgets(max_error=0.05, min_agreement=0.98, max_accuracy_drop=0.005)
 STRICT: Mapping[Precision, Budgets] = {
     "fp16": Budgets(max_error=0.01, min_agreement=0.99, max_accuracy_drop=0.005),
+    "bf16": Budgets(max_error=0.01, min_agreement=0.99, max_accuracy_drop=0.005),
     "int8": _EIGHT_BITS,
     "weights-int8": _EIGHT_BITS,
     "weights-int4": _EIGHT_BITS,

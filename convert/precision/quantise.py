@@ -15,6 +15,7 @@ from convert.model_io.samples import SampleSet
 from convert.parity.verify import Original
 from convert.precision.budgets import BudgetOptions, Budgets, Precision, resolve_budgets
 from convert.precision.calibration import Calibration, measure_ranges, read_calibration, read_labels
+from convert.precision.computed import COMPUTED, measure_computed
 from convert.precision.gate import Gate, LossReport, count_samples, require_passed
 from convert.precision.half import HalfScheme, UnfitLayer
 from convert.precision.int8 import DynamicScheme, StaticScheme
@@ -22,7 +23,7 @@ from convert.precision.keep import Candidate, FloatSite, OnStep, keep_fewest
 from convert.precision.sites import Scheme, find_sites
 from convert.precision.weights import BITS, SMALLEST, WeightsScheme
 
-Method = Literal["fp16", "dynamic", "static", "weights-int8", "weights-int4"]
+Method = Literal["fp16", "computed", "dynamic", "static", "weights-int8", "weights-int4"]
 JudgedOn = Literal["given", "calibration", "generated"]
 
 
@@ -112,6 +113,11 @@ def quantise(
     scores = are_scores_judged(judged_on, task.budgets)
     gate = Gate(original, judged_sets, labels, provider, scores=scores)
     budgets = resolve_budgets(task.precision, task.budgets)
+    if task.precision in COMPUTED:
+        candidate = measure_computed(model, gate)
+        require_agreement(candidate.losses, task.budgets)
+        require_passed(task.precision, candidate.losses, budgets)
+        return _collect(candidate, task, judged_on, budgets)
     scheme, method, unfit = _build_scheme(model, original, judged_sets, task, on_progress)
     if not scheme.is_rounding(()):
         raise PrecisionError(
@@ -121,16 +127,24 @@ def quantise(
     candidate = keep_fewest(scheme, gate, budgets, on_progress)
     require_agreement(candidate.losses, task.budgets)
     require_passed(task.precision, candidate.losses, budgets, _describe_kept(candidate, scheme, task))
+    collected = _collect(candidate, task, judged_on, budgets)
+    return replace(collected, method=method, unfit=unfit, sites=len(scheme.sites))
+
+
+def _collect(
+    candidate: Candidate, task: RoundingTask, judged_on: JudgedOn, budgets: Budgets
+) -> QuantisedModel:
+    """The graph that passed, as far as the candidate says how it was made."""
     return QuantisedModel(
         model=candidate.model,
         precision=task.precision,
-        method=method,
+        method="computed",
         judged_on=judged_on,
         losses=candidate.losses,
         budgets=budgets,
         kept=candidate.kept,
-        unfit=unfit,
-        sites=len(scheme.sites),
+        unfit=(),
+        sites=0,
         calibration=task.calibration,
     )
 
@@ -143,7 +157,7 @@ def round_everywhere(
     Ranges are those of the first batch alone. Where nothing can be rounded, or for float32, the result is the
     graph itself.
     """
-    if task.precision == "fp32":
+    if task.precision in {"fp32", *COMPUTED}:
         return model
     data = task.calibration
     first = None if data is None else replace(data, sets=data.sets[:1])

@@ -10,6 +10,7 @@ from typing import Protocol
 import onnx_ir as ir
 
 from adaptact.providers.catalogue import find_provider
+from adaptact.providers.provider import Precision
 from convert.artefact.file import serialise
 from convert.model_io.array import Array
 from convert.model_io.inputs import InputSpec
@@ -40,13 +41,21 @@ class Machine(Protocol):
 
 
 class Target:
-    """ONNX Runtime on this machine, by one provider, with so many threads and samples at a time."""
+    """ONNX Runtime on this machine, by one provider, with so many threads and samples at a time.
+
+    The provider computes in `precision`.
+    """
 
     def __init__(
-        self, inputs: Sequence[InputSpec], provider: str, threads: int, batches: Sequence[int]
+        self,
+        inputs: Sequence[InputSpec],
+        provider: str,
+        threads: int,
+        batches: Sequence[int],
+        precision: Precision = "fp32",
     ) -> None:
         self._names = [spec.name for spec in inputs]
-        self._provider, self._threads = provider, threads
+        self._provider, self._threads, self._precision = provider, threads, precision
         # One thread on the CPU does all the work itself: its clock stands still while others have the core.
         is_alone = threads == 1 and not find_provider(provider).on_gpu
         self._clock = time.thread_time if is_alone else time.perf_counter
@@ -58,7 +67,13 @@ class Target:
 
     def load(self, graph: ir.Model) -> Turn:
         """A session of the graph that has run on each batch already."""
-        session = Session(serialise(graph), self._names, self._provider, threads=self._threads)
+        session = Session(
+            serialise(graph),
+            self._names,
+            self._provider,
+            threads=self._threads,
+            precision=self._precision,
+        )
 
         def turn() -> list[float]:
             return [self._time_fastest(session, arrays) for arrays in self._feeds]

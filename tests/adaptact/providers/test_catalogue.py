@@ -41,8 +41,14 @@ def test_every_name_has_its_provider() -> None:
 def test_a_provider_computes_in_float32_unless_told_otherwise() -> None:
     assert PROVIDERS["cuda"].options(1, "fp32") == {"use_tf32": "0"}
     assert read_config(1)["INFERENCE_PRECISION_HINT"] == "f32"
-    with pytest.raises(ProviderError, match="not in bf16 of its own"):
+    with pytest.raises(ProviderError, match="does not compute in bf16"):
         PROVIDERS["cpu"].options(1, "bf16")
+
+
+def test_products_of_8_bits_are_exact_on_every_processor() -> None:
+    options = make_options()
+    find_provider("cpu").open(GRAPH, options)
+    assert options.get_session_config_entry("session.x64quantprecision") == "1"
 
 
 def test_openvino_has_the_sessions_threads_and_pins_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,6 @@ def test_the_ratio_is_that_of_the_times(graph: ir.Model) -> None:
     slower = graph.clone()
     slower.graph.append(ir.node("Softsign", [slower.graph.outputs[0]]))
     machine = PlantedMachine(batches=({"Softsign": BASE_SECONDS}, {}))
-    first, second = measure_cost(graph, slower, machine, (1, 16)).speeds
+    first, second = measure_cost(graph, slower, (machine, machine), (1, 16)).speeds
     assert (first.batch, first.float32, first.rounded, first.ratio) == (1, 10_000, 20_000, 2)
     assert (second.batch, second.ratio) == (16, 1)

@@ -5,8 +5,10 @@ from unittest.mock import Mock
 import numpy as np
 import onnxruntime as ort
 import pytest
+from onnx import numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
+from adaptact.providers.catalogue import ProviderName, find_provider
 from serve.engine.errors import ModelRefusedError, ProviderError
 from serve.engine.providers import CudaOptions, require_provider
 from serve.engine.session import ORT_ERRORS, SessionOptions
@@ -38,6 +40,25 @@ def test_a_model_that_the_provider_gets_wrong_is_refused(tmp_path: Path) -> None
     path = models.put(tmp_path, "m", models.model("g (string[N] x) => (string[N] y) { y = Identity(x) }"))
     with pytest.raises(ModelRefusedError, match="`openvino` gets texts wrong, which this model has; choose"):
         load_session(path, SessionOptions(1, "openvino"))
+
+
+def test_bfloat16_is_taken_where_the_file_allows_it_and_the_provider_has_it(tmp_path: Path) -> None:
+    require_openvino()
+    product = models.model("g (float[N, 64] x) => (float[N, 64] y) { y = MatMul(x, w) }")
+    weights = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    product.graph.initializer.append(numpy_helper.from_array(weights, "w"))
+    plain = models.put(tmp_path, "plain", product)
+    allowed = models.put(tmp_path, "allowed", models.with_manifest(product, {"precision": "bf16"}))
+    x = np.random.default_rng(1).normal(size=(8, 64)).astype(np.float32)
+    exact = x.astype(np.float64) @ weights
+
+    def find_error(path: Path, provider: ProviderName) -> float:
+        (y,) = load_session(path, SessionOptions(1, provider)).run({"x": x}, ["y"])
+        return float(np.abs(y.astype(np.float64) - exact).max() / np.abs(exact).max())
+
+    assert max(find_error(plain, "openvino"), find_error(allowed, "cpu")) < 1e-6
+    error = find_error(allowed, "openvino")
+    assert error > 1e-4 if find_provider("openvino").computes("bf16") else error < 1e-6
 
 
 def test_a_gpu_is_used_as_it_was_asked_for() -> None:

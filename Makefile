@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-providers bench-serving peers fuzz large study docs docs-test site serve matrix package sbom audit image-test fleet-test clean
+.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-providers bench-serving peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test fleet-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -80,6 +80,7 @@ bench: install  ## measure what README and docs quote, into docs/results (an hou
 	$(BIN)/python -m benchmarks.activation_cost
 	$(BIN)/python -m benchmarks.real_models
 	$(BIN)/python -m benchmarks.precision
+	$(BIN)/python -m benchmarks.weights
 	$(BIN)/python -m benchmarks.training_cost
 	$(BIN)/python -m benchmarks.activation_rates
 	$(BIN)/python -m benchmarks.stability
@@ -93,7 +94,7 @@ peers: install  ## build the environments of the servers and the runtime that ou
 	  folder=$(PEERS)/$$(echo $$peer | sed -E 's/nvidia-//; s/=.*//'); \
 	  $(PYTHON) -m venv $$folder && $$folder/bin/pip install --quiet $$peer onnxruntime || exit 1; \
 	done
-	$(PYTHON) -m venv $(PEERS)/openvino && $(PEERS)/openvino/bin/pip install --quiet openvino==2026.4.0
+	$(PYTHON) -m venv $(PEERS)/openvino && $(PEERS)/openvino/bin/pip install --quiet openvino==2026.4.1
 	@# MLServer's workers do not start under a newer one.
 	$(PEERS)/mlserver/bin/pip install --quiet 'uvloop<0.22'
 
@@ -143,6 +144,19 @@ package: install  ## build the sdist, and the wheel from it, into dist, and chec
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python -m pytest -q tests/test_boundaries.py -k "wheel or sdist"
+
+BUNDLE := build/bundle
+BUNDLED := serve,images,text,telemetry,experiments,postgresql
+
+bundle: package  ## pack wheels, installer and units into dist, for servers without a network (Linux and Python as here)
+	rm -rf $(BUNDLE) && mkdir -p $(BUNDLE)/wheels
+	cp -r deploy/install.sh deploy/systemd $(BUNDLE)
+	$(BIN)/python -m pip download --quiet --only-binary :all: --constraint constraints.txt --dest $(BUNDLE)/wheels \
+	  "$$(echo dist/adaptact-*.whl)[$(BUNDLED)]"
+	cd $(BUNDLE)/wheels && sha256sum -- *.whl > SHA256SUMS
+	name=$$(basename dist/adaptact-*.whl -py3-none-any.whl)-bundle.tar; \
+	  tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C build -cf dist/$$name bundle && \
+	  cd dist && sha256sum $$name > $$name.sha256
 
 sbom: install  ## write the bills of materials of server and converter, and docs/licences.md (1 GB below build; 3 minutes)
 	$(BIN)/python -m tools.sbom

@@ -25,7 +25,7 @@ def test_systemd_understands_the_units(tmp_path: Path) -> None:
     for unit in UNITS.iterdir():
         # The program must be there: one that is everywhere stands for ours.
         (tmp_path / unit.name).write_text(
-            unit.read_text().replace("/opt/adaptact/bin/adaptact-serve", "/bin/true")
+            unit.read_text().replace("/opt/adaptact/current/bin/adaptact-serve", "/bin/true")
         )
     paths = [str(path) for path in sorted(tmp_path.iterdir())]
     done = subprocess.run([str(ANALYZE), "verify", *paths], capture_output=True, text=True, check=False)

@@ -32,6 +32,7 @@ done
 
 home=$root/opt/adaptact
 units=$root/etc/systemd/system
+models=$root/srv/adaptact/models
 
 problem() { problems+=("$1"); }
 
@@ -102,8 +103,12 @@ point() {
 
 restart() {
   [[ $start == yes ]] || return 0
-  systemctl daemon-reload && systemctl enable --quiet adaptact.socket adaptact.service &&
-    systemctl start adaptact.socket && systemctl restart adaptact.service
+  systemctl daemon-reload && systemctl enable --quiet adaptact.socket adaptact.service || return
+  if ! compgen -G "$models/*" >/dev/null; then
+    echo "\`$models\` holds no model yet: put one there, then \`systemctl start adaptact\`"
+    return 0
+  fi
+  systemctl start adaptact.socket && systemctl restart adaptact.service
 }
 
 # current becomes TARGET; where that does not become ready, it is again what it was.
@@ -136,6 +141,6 @@ check_wheels
 check_space
 stop_if_problems
 build_environment
-mkdir -p "$units" "$root/etc/adaptact" "$root/srv/adaptact/models"
+mkdir -p "$units" "$root/etc/adaptact" "$models"
 cp "$here"/systemd/adaptact*.s* "$units/"
 switch_to "versions/$version"

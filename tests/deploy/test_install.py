@@ -137,6 +137,12 @@ def test_a_version_that_does_not_become_ready_is_taken_back(machine: Machine, tm
     assert machine.links() == {"current": "versions/1.0"}
 
 
+def test_shellcheck_finds_nothing() -> None:
+    command = [str(Path(sys.executable).with_name("shellcheck")), str(INSTALL)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def test_without_a_version_before_there_is_nothing_to_go_back_to(machine: Machine) -> None:
     done = machine.run("--rollback")
     assert done.returncode == 1

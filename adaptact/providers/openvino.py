@@ -17,6 +17,7 @@ class OpenVinoProvider(PlugInProvider):
     native = "OpenVINOExecutionProvider"
     extra = "openvino"
     module = "onnxruntime_ep_openvino"
+    whole_bits = 32
     # Of plug-in 1.8.1: a text ends the process, or is compared wrongly.
     unsuited: ClassVar = {
         "tensor(string)": "gets texts wrong",

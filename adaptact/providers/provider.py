@@ -25,6 +25,8 @@ class Provider(ABC):
     """The extra of adaptact that installs what it needs."""
     on_gpu: ClassVar[bool] = False
     """Whether it computes on a GPU: in that one's memory, and by the wall clock."""
+    whole_bits: ClassVar[int] = 64
+    """The bits of the widest whole numbers that it computes with; it cuts off the rest."""
     unsuited: ClassVar[Mapping[str, str]] = {}
     """The types of inputs and outputs that it gets wrong, by ONNX Runtime's names, and in what way."""
     unsuited_operators: ClassVar[Mapping[str, str]] = {}

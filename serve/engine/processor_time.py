@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from pathlib import Path
 from time import perf_counter, thread_time
 
@@ -15,10 +15,13 @@ class ProcessorTime:
     Several threads may add runs.
     """
 
-    def __init__(self, pool: Set[int] = frozenset()) -> None:
-        """Measure from now on; `pool` are the threads that run for this model only, by their system ids."""
+    def __init__(self, pool: Set[int] | None = frozenset()) -> None:
+        """Measure from now on; `pool` are the threads that run for this model only, by their system ids.
+
+        It is None where threads work for several models.
+        """
         self._pool = pool
-        self._pool_before = _read_seconds(pool)
+        self._pool_before = _read_seconds(pool or ())
         self._processor = self._elapsed = 0.0
         self.wanted = 0
         """How many of the next runs are to be timed."""
@@ -34,11 +37,11 @@ class ProcessorTime:
         self._elapsed += perf_counter() - began[0]
 
     def estimate(self, run_seconds: float) -> float | None:
-        """The processor seconds of all runs, which have taken so long; None before one was timed.
+        """The processor seconds of all runs, which have taken so long; None before one was timed, or unknown.
 
         Of the calling threads it is the share in the runs that were timed, of the pool all that it has used.
         """
-        if not self._elapsed:
+        if not self._elapsed or self._pool is None:
             return None
         calling = run_seconds * self._processor / self._elapsed
         return calling + _read_seconds(self._pool) - self._pool_before
@@ -50,6 +53,6 @@ def list_native_threads() -> set[int]:
     return {int(name) for name in os.listdir(TASKS)} - known
 
 
-def _read_seconds(threads: Set[int]) -> float:
+def _read_seconds(threads: Iterable[int]) -> float:
     """The processor seconds that these threads have used."""
     return sum(int((TASKS / f"{each}/schedstat").read_text().split()[0]) for each in threads) / 1e9

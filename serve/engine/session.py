@@ -1,7 +1,7 @@
 """One ONNX Runtime session: a file's bytes in, arrays in and out."""
 
 import ctypes
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,8 +18,9 @@ from serve.engine.cuda_graphs import CudaGraphs
 from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
 from serve.engine.description import ModelDescription, describe_file
 from serve.engine.errors import InvalidInputError, ModelRefusedError, quote
+from serve.engine.integer_limits import check_limits, find_limits
 from serve.engine.loading import Cancellation
-from serve.engine.manifest import read_integer_limits, read_manifest, read_size_bounds
+from serve.engine.manifest import read_manifest, read_size_bounds
 from serve.engine.model_files import ModelFiles
 from serve.engine.operators import (
     ABORTING_ON_EMPTY,
@@ -91,7 +92,7 @@ class Session:
                 self._session = _open(path, native_options, options)
                 if _is_in_bfloat16(self._session, options):
                     self._session = _open(path, _make_options(files, options), options, "bf16")
-            self.pool = list_native_threads() - others if options.threads > 1 else set()
+            self.pool = _find_pool(options, others)
             self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
             self.manifest = read_manifest(self.metadata)
             self.description = describe_file(self.metadata, self.manifest)
@@ -104,8 +105,7 @@ class Session:
         except ORT_ERRORS as error:
             raise ModelRefusedError("ONNX Runtime cannot load it", detail=str(error)) from error
         self.provider, self.threads = options.provider, options.threads
-        # Other providers read past a table, or answer anything, where the CPU provider refuses the number.
-        self._limits = read_integer_limits(self.manifest) if options.provider != "cpu" else {}
+        self._limits = find_limits(options.provider, self.signature, self.manifest)
         self._aborts_on_empty = not operators.isdisjoint(ABORTING_ON_EMPTY)
         self._run_options = make_run_options()
         self.clock = _choose_clock(options)
@@ -153,7 +153,7 @@ class Session:
         if self._aborts_on_empty:
             _check_not_empty(inputs)
         if self._limits:
-            _check_limits(inputs, self._limits)
+            check_limits(inputs, self._limits)
         if self._has_bfloat16:
             return self._run_as_ort_values(inputs, outputs, options)
         if self._graphs is not None:
@@ -191,6 +191,14 @@ def _choose_path(files: ModelFiles, more_outputs: Sequence[str]) -> AbstractCont
     if more_outputs:
         return files.extend(encode_outputs(list(more_outputs)))
     return nullcontext(files.path)
+
+
+def _find_pool(options: SessionOptions, others: Set[int]) -> Set[int] | None:
+    """The threads that run for this model only, by their system ids; None where it shares threads."""
+    if options.threads == 1:
+        return set()
+    # OpenVINO's threads are those of the process.
+    return None if options.provider == "openvino" else list_native_threads() - others
 
 
 def _is_in_bfloat16(session: ort.InferenceSession, options: SessionOptions) -> bool:
@@ -246,20 +254,6 @@ def _check_not_empty(inputs: Mapping[str, Array]) -> None:
             raise InvalidInputError(
                 f"input {quote(name)} of shape `{list(array.shape)}` has no elements, "
                 "which the model's recurrent layers (LSTM, GRU) cannot run on; send at least one"
-            )
-
-
-def _check_limits(inputs: Mapping[str, Array], limits: Mapping[str, int]) -> None:
-    """Raise `InvalidInputError` for a whole number that has no place in the model's tables."""
-    for name, below in limits.items():
-        array = inputs.get(name)
-        if array is None or not array.size:
-            continue
-        least, most = int(array.min()), int(array.max())
-        if most >= below or least < -below:
-            raise InvalidInputError(
-                f"input {quote(name)} holds `{most if most >= below else least}`, "
-                f"expected whole numbers from `{-below}` to `{below - 1}`"
             )
 
 

@@ -9,7 +9,8 @@ from onnx import numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from adaptact.providers.catalogue import ProviderName, find_provider
-from serve.engine.errors import ModelRefusedError, ProviderError
+from serve.engine.errors import InvalidInputError, ModelRefusedError, ProviderError
+from serve.engine.processor_time import ProcessorTime
 from serve.engine.providers import CudaOptions, require_provider
 from serve.engine.session import ORT_ERRORS, SessionOptions
 from tests.openvino import require_openvino
@@ -40,6 +41,29 @@ def test_a_model_that_the_provider_gets_wrong_is_refused(tmp_path: Path) -> None
     path = models.put(tmp_path, "m", models.model("g (string[N] x) => (string[N] y) { y = Identity(x) }"))
     with pytest.raises(ModelRefusedError, match="`openvino` gets texts wrong, which this model has; choose"):
         load_session(path, SessionOptions(1, "openvino"))
+
+
+def test_whole_numbers_that_openvino_would_cut_are_refused(tmp_path: Path) -> None:
+    require_openvino()
+    path = models.put(tmp_path, "m", models.model("g (int64[N] x) => (int64[N] y) { y = Abs(x) }"))
+    session = load_session(path, SessionOptions(1, "openvino"))
+    assert session.run({"x": np.array([-(2**31 - 1)])}, ["y"])[0] == 2**31 - 1
+    for number in (2**31, -(2**31) - 1):
+        with pytest.raises(InvalidInputError, match=f"holds `{number}`, expected whole numbers from"):
+            session.run({"x": np.array([number])}, ["y"])
+        assert load_session(path).run({"x": np.array([number])}, ["y"])[0] == abs(number)
+
+
+def test_the_time_of_threads_that_work_for_all_models_is_not_known(tmp_path: Path) -> None:
+    require_openvino()
+    path = models.put(tmp_path, "m", models.model(models.DOUBLE))
+    shared, own = (load_session(path, SessionOptions(2, name)).pool for name in ("openvino", "cpu"))
+    assert shared is None
+    assert own is not None
+    timed = ProcessorTime(None)
+    timed.wanted = 1
+    timed.end(timed.begin())
+    assert timed.estimate(1.0) is None
 
 
 def test_bfloat16_is_taken_where_the_file_allows_it_and_the_provider_has_it(tmp_path: Path) -> None:

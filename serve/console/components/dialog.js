@@ -2,6 +2,7 @@
 
 import { t } from "../language.js";
 import { html, useId, useLayoutEffect, useRef, useState } from "../view.js";
+import { keepFocus } from "./focus.js";
 import { announce } from "./status.js";
 import { Failure } from "./resource.js";
 
@@ -11,8 +12,12 @@ export function Dialog({ title, close, children }) {
   const heading = useId();
   useLayoutEffect(() => {
     const shown = element.current;
+    const opener = document.activeElement;
     shown.showModal();
-    return () => shown.close(); // which gives the focus back to what had it
+    return () => {
+      shown.close(); // which gives the focus back to what had it
+      keepFocus(opener);
+    };
   }, []);
   return html`
     <dialog ref=${element} aria-labelledby=${heading} onCancel=${(event) => {

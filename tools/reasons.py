@@ -28,8 +28,11 @@ NOWHERE_SHOWN = (
 """What only programs ask for, and what only commands say."""
 OTHERS = {
     *("Declined", "DriftReport", "Forbidden", "HTTPException", "Inconsistency", "IndexEntry", "Mistake"),
-    *("ModelFile", "SampleSet", "SeriesDrift", "_Measure", "_Plan", "_difference", "_misplaced"),
+    *("ModelFile", "SampleSet", "SeriesDrift", "_Measure", "_Plan"),
+    *("_check_pixels", "_difference", "_misplaced", "_mistake"),  # which make an error of it
 }
+RETURNING = ("__str__", "find_misfit")
+"""The functions that return a message."""
 SILENT = {
     *("AssertionError", "AttributeError", "JSONDecodeError", "KeyError", "OSError", "PydanticCustomError"),
     *("RecursionError", "RuntimeError", "TypeError", "ValueError"),  # nobody's to read
@@ -83,7 +86,8 @@ def _is_message(text: str) -> bool:
 def _is_told(call: ast.Call) -> bool:
     """Whether it makes an error or a reason, also as the constructor of a class of these."""
     name = _name_function(call)
-    return name in OTHERS or name == "__init__" or (name.endswith("Error") and name not in SILENT)
+    is_of_a_kind = name == "__init__" or isinstance(call.func, ast.Call)  # such as `type(error)(…)`
+    return name in OTHERS or is_of_a_kind or (name.endswith("Error") and name not in SILENT)
 
 
 def _name_function(call: ast.Call) -> str:
@@ -112,7 +116,7 @@ class _Module:
 
     def list_told(self) -> Iterator[ast.expr]:
         """What the errors and reasons of the module are made of."""
-        yield from self._returned.get("__str__", [])
+        yield from (value for name in RETURNING for value in self._returned.get(name, []))
         for call in ast.walk(self.tree):
             if isinstance(call, ast.Call) and _is_told(call):
                 yield from call.args

@@ -23,7 +23,7 @@ _QUOTED, _ENGLISH = re.compile("`[^`]*`(?:, `[^`]*`)*"), re.compile("[A-Za-z]|[,
 _RANGE = re.compile(r"([−\d.e+]+) to ([−\d.e+]+)")
 _PLACE = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
 _WORDS = re.compile("[a-z]{3}")
-_LISTS = ("; ", ", ", mark(" and "))
+_LISTS, _AND = ("; ", ", "), mark(" and ")
 _LONGEST_LIST = 20
 _ASIDE = re.compile(r"(.+) \((.+)\)", re.DOTALL)
 _PHRASE = re.compile(r"([,;:]? |)(.+?)( ?)", re.DOTALL)
@@ -37,6 +37,8 @@ _ALONE: Mapping[str, Sequence[str]] = {
     ),
 }
 """What a place of this name may hold that is nobody's name, although it is a word alone or the system's."""
+WHOLE = (mark("the request"), mark("the file"))
+"""What stands for a name where there is none."""
 PHRASES = (mark("input {name}"), mark("output {name}"), mark("activation {name}"))
 """What code makes of a word and a name, which is all that may follow the word."""
 _NAMED = re.compile(r"(input|output|activation) (`[^`]*`\S*|\S+)")
@@ -97,11 +99,19 @@ def _retell(text: str, language: Language, depth: int = 0) -> str | None:
 
 
 def _list_candidates(text: str, language: Language, depth: int) -> Iterator[str]:
+    parts = [_retell(part, language, depth) for part in text.split(_AND, _LONGEST_LIST)]
+    if len(parts) > 1 and None not in parts:
+        yield translate(_AND, language).join(filter(None, parts))
     for pattern in _list_patterns(text):
         found = pattern.match(text)
         if found is not None:
             places = {name: _retell_place(name, value, language, depth) for name, value in found.items()}
             yield translate(pattern.message, language, **places)
+    yield from _list_compounds(text, language, depth)
+
+
+def _list_compounds(text: str, language: Language, depth: int) -> Iterator[str]:
+    """The text as a list, as what is said of something, or with an aside, as far as the parts are known."""
     for separator in _LISTS:
         items = text.split(separator)
         if 1 < len(items) <= _LONGEST_LIST:
@@ -165,7 +175,7 @@ class _Pattern:
         place, end = len(first), len(text) - len(last)
         for number, name in enumerate(rest[::2]):
             begin, after = place, rest[2 * number + 1]
-            place = end if 2 * number + 2 == len(rest) else text.find(after, begin, end)
+            place = end if 2 * number + 2 == len(rest) else _find_outside_quotes(after, text, begin, end)
             if place < begin:
                 return None
             if found.setdefault(name, text[begin:place]) != text[begin:place]:
@@ -173,6 +183,14 @@ class _Pattern:
             place += len(after)
         does = found.get("does")  # what is done is words, not a number
         return None if does is not None and not _WORDS.search(does) else found
+
+
+def _find_outside_quotes(after: str, text: str, begin: int, end: int) -> int:
+    """Where it is first behind what is quoted whole; -1 where it is nowhere."""
+    place = text.find(after, begin, end)
+    while place > begin and text.count("`", begin, place) % 2:
+        place = text.find(after, place + 1, end)
+    return place
 
 
 def _list_patterns(text: str) -> Iterator[_Pattern]:

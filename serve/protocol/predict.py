@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from adaptact.languages.catalogue import mark
 from serve.engine.errors import MalformedRequestError, NotExpressibleError, quote
 from serve.engine.signature import Array, Signature, TensorSpec
 from serve.protocol.columns import read_column, read_matrix, split_columns
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from serve.engine.description import ModelDescription
 
 TOKENS = "input_ids"
-UNNAMED = "; the columns of the input have no names: `columns` in the `config.toml` in its folder gives them"
+UNNAMED = "; " + mark(
+    "the columns of the input have no names: `columns` in the `config.toml` in its folder gives them"
+)
 
 Instances: TypeAlias = "list[Value] | LongList"
 

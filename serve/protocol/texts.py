@@ -3,6 +3,7 @@
 from collections.abc import Set
 from typing import TYPE_CHECKING
 
+from adaptact.languages.catalogue import mark
 from adaptact.suggestions import suggest
 from serve.engine.errors import MalformedRequestError, quote
 from serve.engine.signature import Signature
@@ -17,7 +18,7 @@ TEXT, PAIR = "text", "text_pair"
 REQUEST_TEXTS = 4096
 TEXT_CHARACTERS = 2**17
 REQUEST_CHARACTERS = 2**20
-NO_TOKENIZER = (
+NO_TOKENIZER = mark(
     "`instances[0]` is a text, and the model takes none: one with no inputs but `input_ids`, "
     "`attention_mask` and `token_type_ids` does, once its `tokenizer.json` lies beside it; send the inputs. "
     "An image is "

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.console.conftest import go, list_serious
-from tests.console.units import HOSTILE_REASON, HOSTILE_UNIT, MODEL, NAME, ask, run_experiment
+from tests.console.units import HOSTILE_REASON, HOSTILE_UNIT, MODEL, NAME, act, ask, run_experiment
 from tests.serve.process import ServerProcess
 from tests.waiting import until
 
@@ -116,7 +116,16 @@ def test_it_is_all_in_japanese(page: Any, url: str) -> None:
     for heading in page.locator("main h2").all_inner_texts():
         assert not heading.isascii()
     page.get_by_role("button", name="一時停止").click()
-    assert "すべてのユニットに" in page.get_by_role("dialog").inner_text()
+    dialog = page.get_by_role("dialog")
+    assert "すべてのユニットに" in dialog.inner_text()
+    with httpx.Client(base_url=url) as client:  # somebody else is faster
+        act(client, "pause", "")
+        dialog.locator("button[type=submit]").click()
+        told = dialog.get_by_role("alert").locator(".failure-what").inner_text()
+        act(client, "resume", "")
+    assert told.startswith(
+        f"実験 `{NAME}` では `pause` を行えません。段階：`paused`、ステップ 100 %。今できること："
+    )
 
 
 @pytest.mark.parametrize("place", ["experiments", f"experiments/{NAME}", "plan"])

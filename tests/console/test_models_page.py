@@ -78,6 +78,24 @@ def test_a_refused_action_says_why_and_leaves_the_dialog(page: Any, folder: Path
     assert focused == "Load broken"
 
 
+def test_what_the_server_refuses_is_told_in_japanese(page: Any) -> None:
+    go(page, "models")
+    page.get_by_label("Language").select_option("ja")
+    page.get_by_role("button", name="broken を読み込む").click()
+    dialog = page.get_by_role("dialog")
+    dialog.locator("button[type=submit]").click()
+    what = dialog.get_by_role("alert").locator(".failure-what")
+    assert (
+        what.inner_text()
+        == "モデル `broken` のバージョン `1` は読み込めません：ONNX Runtime が読み込めません"
+    )
+    lacks = {"error": "the key `ops` does not have the role `admin`", "key": "ops", "role": "admin"}
+    page.route("**/load", lambda route: route.fulfill(status=403, json=lacks))
+    dialog.locator("button[type=submit]").click()
+    page.get_by_text("キー ops にはロール admin がありません。").wait_for()
+    page.unroute("**/load")
+
+
 def test_a_server_that_does_not_answer_is_told(page: Any, server: ServerProcess) -> None:
     page.route("**/adaptact/v1/models", lambda route: route.abort())
     go(page, "models")

@@ -31,6 +31,7 @@ NOT_RUN = {
     "docs/grpc.md": 1,
     "docs/observability.md": 3,
     "docs/installing.md": 3,
+    "docs/kubernetes.md": 1,
     "docs/operating.md": 1,
     "docs/serving.md": 2,
     "docs/study.md": 1,

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from html import escape as escape_markup
 
+from adaptact.languages.spoken import say
 from adaptact.report.charts import choose_ticks
+from adaptact.style import SERIES
 from adaptact.text import escape
 
 MOST_ROWS = 60
 MOST_CURVES = 32
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _EDGE = 320, 200, 40, 36, 8
-# Okabe and Ito's blue, and greys that stand out on the light and on the dark ground of a notebook.
-_LEARNED, _TEXT, _LINE = "#0072b2", "#808080", "#80808060"
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _EDGE = 336, 204, 54, 40, 8
+_MARGIN = 0.05
+# Blue, which stands out on the light and on the dark ground of a notebook, as the notebook's own text does.
+_LEARNED, _TEXT, _LINE = SERIES[0], "currentColor", "#80808060"
 _CELL = f"padding:.2em .8em;text-align:left;border-bottom:1px solid {_LINE}"
 
 
@@ -29,10 +32,12 @@ def show_curves(title: str, x: Sequence[float], curves: Sequence[Sequence[float]
     low, high = min(values), max(values)
     if low == high:
         low, high = low - 1, high + 1
+    margin = _MARGIN * (high - low)
+    low, high = low - margin, high + margin
     place_x = _Axis(min(x), max(x), _LEFT, _WIDTH - _EDGE)
     place_y = _Axis(low, high, _HEIGHT - _BOTTOM, _EDGE)
     lines = "".join(
-        f'<polyline fill="none" stroke="{_LEARNED}" stroke-width="{2 if len(shown) == 1 else 0.8}" points="'
+        f'<polyline fill="none" stroke="{_LEARNED}" stroke-width="{2 if len(shown) == 1 else 1.2}" points="'
         + " ".join(f"{place_x.place(at):.1f},{place_y.place(value):.1f}" for at, value in curve)
         + '"/>'
         for curve in shown
@@ -66,8 +71,13 @@ def _draw_axes(x: _Axis, y: _Axis) -> str:
         f'<text x="{x.place(v):.1f}" y="{_HEIGHT - _BOTTOM + 14}" text-anchor="middle">{v:g}</text>'
         for v in choose_ticks(x.low, x.high, 5)
     )
-    middle = (_LEFT + _WIDTH - _EDGE) / 2
-    return f'{across}{down}<text x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">x</text>'
+    right, up = (_LEFT + _WIDTH - _EDGE) / 2, (_EDGE + _HEIGHT - _BOTTOM) / 2
+    names = (
+        f'<text x="{right}" y="{_HEIGHT - 6}" text-anchor="middle">{_write(say("input x"))}</text>'
+        f'<text transform="translate(12 {up}) rotate(-90)" text-anchor="middle">'
+        f"{_write(say('output f(x)'))}</text>"
+    )
+    return f"{across}{down}{names}"
 
 
 def _row(tag: str, cells: Sequence[object]) -> str:

@@ -11,10 +11,11 @@ import numpy as np
 from torch import nn
 
 from adaptact.languages.spoken import say
+from adaptact.style import SERIES
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain.arrays import Numbers
 from adaptive_act.explain.start import distinct_activations
-from adaptive_act.explain.subplots import FAINT, SERIES, STYLES, add_title, fit_text, make_grid
+from adaptive_act.explain.subplots import FAINT, STYLES, add_title, fit_text, make_grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

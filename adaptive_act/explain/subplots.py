@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adaptact.languages.spoken import say
+from adaptact.style import SERIES
 from adaptact.text import escape_line
 from adaptive_act.explain.arrays import Numbers, Pixels
 from adaptive_act.explain.wording import format_share
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours are distinct for the colour-blind; the dashes are distinct in grey print.
-LEARNED, START = "#0072B2", "#7F7F7F"
-SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LEARNED, START = SERIES[0], "#7F7F7F"
+# Distinct in grey print too.
 STYLES = ("-", "--", "-.", ":")
 FAINT = "#CCCCCC"
 HISTOGRAM = "#B8C4CE"

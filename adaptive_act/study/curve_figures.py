@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from adaptact.languages.spoken import say
+from adaptact.style import SERIES
 from adaptive_act.study.learned_curves import Numbers
-from adaptive_act.study.panels import BASELINE, SERIES, make_figure, style_of
+from adaptive_act.study.panels import BASELINE, make_figure, style_of
 from adaptive_act.study.results import Curve, Outcome, Results
 from adaptive_act.study.statistics import Mean, Paired
 from adaptive_act.study.task import Metric

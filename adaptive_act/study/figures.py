@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adaptact.languages.spoken import say
+from adaptact.style import SERIES
 from adaptive_act.study.learned_curves import LearnedCurve, Numbers
 from adaptive_act.study.panels import BASELINE, DASHES, make_figure
 from adaptive_act.study.results import Results
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _FAR = 10.0  # interquartile ranges beyond which a dot is drawn at the edge instead of squeezing all others
 _COLUMNS = 3
-_LAYERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+_LAYERS = SERIES[:4]
 
 
 def differences_figure(results: Results) -> "Figure":
@@ -99,7 +100,7 @@ def _draw_rows(
     low, high = _find_limits(dots, means)
     for row, (name, values) in enumerate(dots.items()):
         inside = scale * np.clip(values, low, high)
-        colour = "#0072B2"
+        colour = SERIES[0]
         below, above = values < low, values > high
         for mark, chosen in (("o", ~(below | above)), ("<", below), (">", above)):
             panel.plot(

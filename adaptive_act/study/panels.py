@@ -1,13 +1,14 @@
-"""What the figures of a study share: panels, and the colours of Okabe and Ito for the colour-blind."""
+"""What the figures of a study share: panels, and how each variant is drawn."""
 
 from typing import TYPE_CHECKING
+
+from adaptact.style import SERIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BASELINE = "#7F7F7F"
-SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":")
 """Each round of the colours has its own dashes."""

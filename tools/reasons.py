@@ -36,8 +36,8 @@ RETURNING = ("__str__", "find_misfit")
 SILENT = {
     *("AssertionError", "AttributeError", "JSONDecodeError", "KeyError", "OSError", "PydanticCustomError"),
     *("RecursionError", "RuntimeError", "TypeError", "ValueError"),  # nobody's to read
-    *("AdaptactError", "KeysFileError", "ListenError", "ProviderError", "RepositoryError", "StartupError"),
-    *("StateError", "TlsError", "UsageError"),  # of commands, in a terminal
+    *("AdaptactError", "KeysFileError", "ListenError", "RepositoryError", "StartupError"),
+    *("TlsError", "UsageError"),  # of commands, in a terminal
     "RegionError",  # of programs on the server's own machine
 }
 SEPARATORS = ",;: "
@@ -140,11 +140,15 @@ class _Module:
         elif isinstance(value, ast.Tuple | ast.List) and number is not None:
             yield from self.follow(value.elts[number])
         elif isinstance(value, ast.Name):
-            for known, member in self._names.get(value.id, []):
+            for known, member in self._list_meanings(value.id):
                 yield from self.follow(known, number if member is None else member)
         else:
             for inner in self._list_inner(value):
                 yield from self.follow(inner, number)
+
+    def _list_meanings(self, name: str) -> Iterator[Value]:
+        yield from self._names.get(name, [])
+        yield from ((returned, None) for returned in self._returned.get(name, []))
 
     def _read_text(self, value: ast.Constant | ast.JoinedStr) -> Iterator[str]:
         if isinstance(value, ast.JoinedStr):

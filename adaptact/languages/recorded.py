@@ -119,9 +119,9 @@ def _list_compounds(text: str, language: Language, depth: int) -> Iterator[str]:
             if any(told):
                 yield translate(separator, language).join(_keep(told, items))
     head, _, rest = text.partition(": ")
-    if rest and (named := _NAMED.fullmatch(head)):
+    if rest and (_NAMED.fullmatch(head) or _QUOTED.fullmatch(head)):
         told_rest = _retell(rest, language, depth) or rest
-        yield f"{_retell(named[0], language)}{translate(': ', language)}{told_rest}"
+        yield f"{_retell(head, language, depth) or head}{translate(': ', language)}{told_rest}"
     if (aside := _ASIDE.fullmatch(text)) and (told_before := _retell(aside[1], language, depth)):
         yield f"{told_before} ({_retell(aside[2], language, depth) or aside[2]})"
 

@@ -130,7 +130,8 @@ def _resolve(schema: dict[str, Any]) -> dict[str, Any]:
 def _describe(schema: dict[str, Any]) -> str:
     """What a field takes, in words."""
     schema = _resolve(schema)
-    return _describe_type(schema) + (", or null" if schema.get("nullable") else "")
+    described = _describe_type(schema)
+    return f"{described}, or null" if schema.get("nullable") else described
 
 
 def _describe_type(schema: dict[str, Any]) -> str:
@@ -144,9 +145,10 @@ def _describe_type(schema: dict[str, Any]) -> str:
 
 def _describe_number(schema: dict[str, Any]) -> str:
     noun = "a whole number" if schema["type"] == "integer" else "a number"
-    above = schema.get("exclusiveMinimum")
-    lowest = f"from {schema['minimum']:,} to" if above is None else f"above {above:,}, at most"
-    return f"{noun} {lowest} {schema['maximum']:,}"
+    above, most = schema.get("exclusiveMinimum"), schema["maximum"]
+    if above is None:
+        return f"{noun} from {schema['minimum']:,} to {most:,}"
+    return f"{noun} above {above:,}, at most {most:,}"
 
 
 def _describe_mapping(schema: dict[str, Any]) -> str:

@@ -69,7 +69,7 @@ def test_every_message_is_known_again_by_its_words() -> None:
         (
             "`metrics[0].kind`: expected one of: `binary`, `mean`, got the text `bin`; did you mean "
             "`binary`?; and 2 more",
-            "`metrics[0].kind`: 必要：次のいずれか：`binary`、`mean`、"
+            "`metrics[0].kind`：必要：次のいずれか：`binary`、`mean`、"
             "実際：テキスト `bin`；`binary` のことですか？；ほか 2 件",
         ),
         (

@@ -285,11 +285,10 @@ TRACE = _optional(
 
 def describe_errors(document: Schema) -> Schema:
     """The OpenAPI document, with the schema that `ERRORS` names."""
+    fields = {"key": STRING, "role": STRING, "expressible_in": {"enum": ["binary"]}}
+    described = {"title": ERROR_REPLY, "description": "What went wrong, where, what was expected and got."}
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas[ERROR_REPLY] = _object(["error"], error=STRING) | {
-        "title": ERROR_REPLY,
-        "description": "What went wrong, where, what was expected, what was got.",
-    }
+    schemas[ERROR_REPLY] = _object(["error"], error=STRING, **fields) | described
     return document
 
 

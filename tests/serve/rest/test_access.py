@@ -184,7 +184,10 @@ def test_without_the_key_that_it_takes_nothing_is_inferred(app: ASGIApp, path: s
 def test_each_key_reads_what_is_its_own(app: ASGIApp) -> None:
     for path, role in (("/metrics", "metrics"), ("/v2/models/double", "infer"), ("/v2", "infer")):
         for each, secret in SECRETS.items():
-            assert _ask(app, "GET", path, secret).status_code == (200 if each == role else 403)
+            answered = _ask(app, "GET", path, secret)
+            assert answered.status_code == (200 if each == role else 403)
+            if each != role:
+                assert answered.json().items() >= {"key": each, "role": role}.items()
         assert _ask(app, "GET", path).status_code == 401
     assert _ask(app, "GET", "/v2/health/ready").status_code == 200
 

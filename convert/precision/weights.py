@@ -7,7 +7,8 @@ too. On the CPU that rounds each row of the layer's input to 8 bits too, by bloc
 It does so for a `MatMul`, or a `Gemm` with one bias for each output, whose weights no other layer reads; else
 it makes floats of all weights in every run. So weights that layers share are written for each of them. A
 `MatMul` of matrices that a sum follows, or a `Gemm` without a bias, it would first join with what follows:
-those are written as a `Gemm` with a bias of zeros.
+those are written as a `Gemm` with a bias of zeros. And it takes a `Relu` or `Clip` after the layer for a part
+of rounding, and leaves both alone: those are written as `Max` and `Min`.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -166,6 +167,27 @@ class _Shrinking:
             for name in ("alpha", "beta", "transB"):
                 node.attributes.pop(name, None)
         self._remove_unread(before)
+        clamp = _find_clamp(node)
+        if clamp is not None:
+            self._write_clamp(clamp)
+
+    def _write_clamp(self, clamp: ir.Node) -> None:
+        """Relu(x) -> Max(x, 0), Clip(x, a, b) -> Min(Max(x, a), b): the same numbers."""
+        value, *bounds = clamp.inputs
+        if clamp.op_type == "Relu":
+            bounds = [self._write_tensor(f"{clamp.name}.zero", ir.tensor(np.zeros((), np.float32)))]
+        low, high = (*bounds, None, None)[:2]
+        if low is not None and high is not None:
+            lower = ir.node("Max", [value, low], name=f"{clamp.name}.low")
+            self._graph.insert_before(clamp, lower)
+            value, lower.outputs[0].name = lower.outputs[0], lower.name
+            value.shape, value.type = clamp.outputs[0].shape, clamp.outputs[0].type
+        bound = low if high is None else high
+        clamp.op_type = "Identity" if bound is None else "Max" if high is None else "Min"
+        clamp.resize_inputs(1 if bound is None else 2)
+        clamp.replace_input_with(0, value)
+        if bound is not None:
+            clamp.replace_input_with(1, bound)
 
     def _write_weights(self, layer: _Layer, bits: int) -> ir.Value:
         """The weights as floats that a `DequantizeLinear` makes, one for each layer."""
@@ -214,3 +236,14 @@ def _is_joined(node: ir.Node) -> bool:
         return False
     others = [value for value in readers[0].inputs if value is not node.outputs[0]]
     return all(get_constant(value) is None for value in others)
+
+
+def _find_clamp(node: ir.Node) -> ir.Node | None:
+    """The `Relu` or `Clip` that alone reads the layer, or its sum with a constant."""
+    readers = [reader for reader, _ in node.outputs[0].uses()]
+    if len(readers) != 1 or node.outputs[0].is_graph_output():
+        return None
+    (reader,) = readers
+    if reader.op_type == "Add" and any(get_constant(value) is not None for value in reader.inputs):
+        return _find_clamp(reader)
+    return reader if reader.op_type in ("Relu", "Clip") and not reader.domain else None

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from convert.errors import UsageError
+from convert.errors import PrecisionError, UsageError
 from convert.evidence.inspection import read_onnx_file
 from convert.evidence.report import render_report
 from convert.evidence.rounding_tables import describe_cost
@@ -62,3 +62,23 @@ def test_a_server_loads_the_file_and_what_it_saves_is_recorded(
 def test_an_opset_that_has_no_blocks_is_refused_before_loading(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="opset 20 was asked for, and this precision needs 21"):
         convert(tmp_path / "missing.pt", tmp_path / "m.onnx", precision="weights-int8", opset=20)
+
+
+def test_a_model_too_large_for_one_file_is_rounded_too(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The float graph lies in temporary files meanwhile."""
+    for module in (
+        "artefact.external",
+        "artefact.file",
+        "artefact.stored_graph",
+        "precision.cost",
+        "writing",
+    ):
+        monkeypatch.setattr(f"convert.{module}.LARGEST", 200_000)
+    manifest = convert(source, tmp_path / "m.onnx", precision="weights-int8", budgets=LOOSE)
+    assert manifest.data is None
+    assert manifest.rounding is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+    with pytest.raises(PrecisionError, match="failed its gate"):
+        convert(source, tmp_path / "n.onnx", precision="weights-int8", budgets=BudgetOptions(max_error=1e-9))

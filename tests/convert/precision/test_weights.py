@@ -115,7 +115,8 @@ def test_weights_that_many_layers_share_stay_as_they_are(readers: int, bits: int
     chain = "".join(f"a{place + 1} = MatMul(a{place}, w) " for place in range(readers))
     body = f"a0 = MatMul(x, v) {chain} y = Relu(a{readers})"
     graph = _parse(body, np.ones((256, 256), np.float32))
-    assert len(WeightsScheme(graph, {}, bits).sites) == sites
+    shared = [site for site in WeightsScheme(graph, {}, bits).sites if len(site.readers) == readers]
+    assert len(shared) == sites
 
 
 def test_a_layer_whose_four_bits_lose_too_much_has_eight() -> None:
@@ -167,19 +168,25 @@ LAYERS = {
 
 
 def _parse(body: str, weights: Array) -> ir.Model:
-    shape = ", ".join(map(str, weights.shape))
-    text = (
-        f'<ir_version: 10, opset_import: ["" : 21]> m (float[N, 300] x) => (float[A, B] y) '
-        f"<float[{shape}] w, float[256] c, float[300, 256] v, int64[1] i = {{3}}> {{ {body} }}"
-    )
+    """A graph of `x`, weights `w` and `v`, a bias `c`, two bounds and an index, as the body reads them."""
+    text = f'<ir_version: 10, opset_import: ["" : 21]> m (float[N, 300] x) => (float y) {{ {body} }}'
     proto = onnx.parser.parse_model(text)
-    if weights.ndim == 3:
-        del proto.graph.output[0].type.tensor_type.shape.dim[:]
-    kept = [tensor for tensor in proto.graph.initializer if tensor.name not in ("w", "c", "v")]
-    del proto.graph.initializer[:], proto.graph.value_info[:]
-    bias = np.linspace(-1, 1, 256, dtype=np.float32)
-    arrays = (onnx.numpy_helper.from_array(weights, "w"), onnx.numpy_helper.from_array(bias, "c"))
-    proto.graph.initializer.extend([*kept, *(item for item in arrays if f"{item.name}" in body)])
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    generator = np.random.default_rng(1)
+    constants = {
+        "w": weights,
+        "v": generator.standard_normal((300, 256)).astype(np.float32) / 16,
+        "c": np.linspace(-1, 1, 256, dtype=np.float32),
+        "low": np.float32(-0.5),
+        "high": np.float32(0.25),
+        "i": np.array([3]),
+    }
+    read = {name for node in proto.graph.node for name in node.input}
+    proto.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(numbers), name)
+        for name, numbers in constants.items()
+        if name in read
+    )
     model = ir.from_proto(proto)
     for place, node in enumerate(model.graph):
         node.name = f"n{place}"
@@ -202,6 +209,34 @@ def test_layers_read_their_weights_in_every_way(case: str, bits: int) -> None:
     (expected,) = _open(serialise(graph)).run(None, {"x": x})
     (result,) = _open(serialise(rounded)).run(None, {"x": x})
     assert np.abs(result - expected).max() <= (0.02 if bits == 8 else 0.2) * np.abs(expected).max()
+
+
+JOINED = {
+    "a sum": "a = MatMul(x, w) u = MatMul(x, v) y = Add(a, u)",
+    "a bias and a sum": "a = MatMul(x, w) b = Add(a, c) u = MatMul(x, v) y = Add(b, u)",
+    "Relu": "a = MatMul(x, w) b = Relu(a) u = MatMul(x, v) y = Mul(b, u)",
+    "a bias and Relu": "a = MatMul(x, w) b = Add(a, c) d = Relu(b) u = MatMul(x, v) y = Mul(d, u)",
+    "Gemm and Relu": "a = Gemm(x, w, c) b = Relu(a) u = MatMul(x, v) y = Mul(b, u)",
+    "Gemm without a bias": "a = Gemm(x, w) b = Tanh(a) u = MatMul(x, v) y = Mul(b, u)",
+    "Clip": "a = MatMul(x, w) b = Clip(a, low, high) u = MatMul(x, v) y = Mul(b, u)",
+    "Clip from below": "a = MatMul(x, w) b = Clip(a, low) u = MatMul(x, v) y = Mul(b, u)",
+    "Clip from above": "a = MatMul(x, w) b = Clip(a, , high) u = MatMul(x, v) y = Mul(b, u)",
+    "Clip without bounds": "a = MatMul(x, w) b = Clip(a) u = MatMul(x, v) y = Mul(b, u)",
+}
+
+
+@pytest.mark.parametrize("case", JOINED)
+def test_what_follows_a_layer_does_not_make_floats_of_its_weights(case: str, tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).standard_normal((300, 256)).astype(np.float32) / 16
+    graph = _parse(JOINED[case], weights)
+    rounded = WeightsScheme(graph, {}, 8).round(())
+    session = _open(serialise(rounded), tmp_path / "optimised.onnx")
+    operators = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert operators.count("MatMulNBits") == 2
+    assert "DequantizeLinear" not in operators
+    x = make_samples(SPEC, 5)
+    (expected,), (result,) = _open(serialise(graph)).run(None, {"x": x}), session.run(None, {"x": x})
+    assert np.abs(result - expected).max() < 0.1 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])

@@ -66,7 +66,7 @@ class PREU(Activation):
     """
 
     learned = {"alpha": Learned(1.0), "beta": Learned(1.0, positive=True)}
-    onnx_ops = ("Min", "Mul", "Exp", "Mul", "Mul")
+    onnx_ops = ("Clip", "Mul", "Exp", "Mul", "Mul")
 
     def formula(self, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
         return alpha * (x * torch.exp(beta * negative_part(x)))
@@ -104,7 +104,7 @@ class PTELU(Activation):
 
     learned = {"alpha": Learned(1.0), "beta": Learned(1.0, positive=True)}
     fixed_points = {nn.ReLU: {"alpha": 0.0, "beta": 1.0}}
-    onnx_ops = ("Relu", "Min", "Mul", "Tanh", "Mul", "Add")
+    onnx_ops = ("Relu", "Clip", "Mul", "Tanh", "Mul", "Add")
 
     def formula(self, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
         return torch.relu(x) + alpha * torch.tanh(beta * negative_part(x))

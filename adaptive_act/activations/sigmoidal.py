@@ -22,7 +22,7 @@ class ErfReLU(Activation):
 
     learned = {"alpha": Learned(1.0)}
     fixed_points = {nn.ReLU: {"alpha": 0.0}}
-    onnx_ops = ("Relu", "Min", "Erf", "Mul", "Add")
+    onnx_ops = ("Relu", "Clip", "Erf", "Mul", "Add")
 
     def formula(self, x: Tensor, alpha: Tensor) -> Tensor:
         return torch.relu(x) + alpha * torch.erf(negative_part(x))

@@ -17,24 +17,35 @@ _NARY = ("Add", "Sub", "Mul", "Sum", "Concat")
 # These stay only where they become part of the convolution before them.
 _FUSED = ("LeakyRelu", "Clip")
 _CONVOLUTIONS = ("Conv", "BatchNormalization")
+_SUMS = ("Add", "Sub", "Sum")
+ALIGNMENT, DEEPEST = 4, 64
 
 
 def is_blocked(value: ir.Value) -> bool:
     """True for an image that ONNX Runtime computes in the blocked layout."""
-    if get_rank(value) != 4:
-        return False
-    pending, seen = [value], set[ir.Value]()
-    while pending:
-        current = pending.pop()
-        node = current.producer()
-        if current in seen:
-            continue
-        seen.add(current)
-        if node is None or node.domain or not _keeps_layout(node):
-            return False
-        if node.op_type != "Conv":
-            pending += [image for image in _list_images(node) if get_constant(image) is None]
-    return True
+    return get_rank(value) == 4 and _search(value, {}, DEEPEST)
+
+
+def _search(value: ir.Value, known: dict[ir.Value, bool], deepest: int) -> bool:
+    if value in known or not deepest:
+        return known.get(value, False)
+    node = value.producer()
+    if node is None or node.domain or not _keeps_layout(node):
+        known[value] = False
+    elif node.op_type == "Conv":
+        known[value] = True
+    else:
+        images = [image for image in _list_images(node) if get_constant(image) is None]
+        # `plain_term_to_convolution` takes the other terms of a sum into the layout.
+        join = any if node.op_type in _SUMS and has_aligned_channels(value) else all
+        known[value] = join(_search(image, known, deepest - 1) for image in images)
+    return known[value]
+
+
+def has_aligned_channels(image: ir.Value) -> bool:
+    """True where ONNX Runtime computes a depthwise convolution of the image in the blocked layout."""
+    channels = image.shape[1] if image.shape is not None and len(image.shape) == 4 else None
+    return isinstance(channels, int) and channels > 0 and channels % ALIGNMENT == 0
 
 
 def is_between_blocked(node: ir.Node, value: ir.Value) -> bool:
@@ -43,6 +54,12 @@ def is_between_blocked(node: ir.Node, value: ir.Value) -> bool:
     if not readers or node.outputs[0].is_graph_output() or not is_blocked(value):
         return False
     return all(not reader.domain and _reads_blocked(reader, node) for reader in readers)
+
+
+def is_read_blocked(node: ir.Node, value: ir.Value) -> bool:
+    """True where `value` is in the blocked layout, and some reader of the output of `node` keeps it."""
+    readers = node.outputs[0].consumers()
+    return is_blocked(value) and any(not reader.domain and _reads_blocked(reader, node) for reader in readers)
 
 
 def _reads_blocked(reader: ir.Node, node: ir.Node) -> bool:

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import onnx_ir as ir
 
+from convert.graph.depthwise import scales_channels
 from convert.graph.nodes import get_constant, get_layer_name
 
 LINEAR = frozenset({"Conv", "Gemm", "MatMul"})
@@ -77,8 +78,8 @@ def find_sites(model: ir.Model, kinds: Mapping[str, str]) -> tuple[RoundingSite,
 
 
 def is_linear(node: ir.Node) -> bool:
-    """Whether it multiplies by constant weights in float32."""
-    if node.op_type not in LINEAR or node.domain or len(node.inputs) < 2:
+    """Whether it is a layer that multiplies by constant weights in float32."""
+    if node.op_type not in LINEAR or node.domain or len(node.inputs) < 2 or scales_channels(node):
         return False
     weights = get_constant(node.inputs[1])
     return weights is not None and weights.dtype == np.float32

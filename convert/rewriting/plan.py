@@ -32,25 +32,25 @@ KINDS: tuple[PlaceKind, ...] = (
     PlaceKind(
         "Elu",
         (UNCHANGED, "elu_to_exp", "elu_as_max", "elu_as_sum"),
-        {"cpu": "elu_to_exp", "openvino": "elu_to_exp", "cuda": UNCHANGED},
+        {"cpu": "elu_to_exp", "openvino": UNCHANGED, "cuda": UNCHANGED},
         ("Elu",),
     ),
     PlaceKind(
         "PRelu",
         (UNCHANGED, "prelu_to_relu", "prelu_as_min"),
-        {"cpu": "prelu_to_relu", "openvino": "prelu_to_relu", "cuda": UNCHANGED},
+        {"cpu": "prelu_to_relu", "openvino": UNCHANGED, "cuda": UNCHANGED},
         ("PRelu",),
     ),
     PlaceKind(
         "LeakyRelu",
         (UNCHANGED, "leakyrelu_to_relu", "leakyrelu_as_relu", "leakyrelu_as_max"),
-        {"cpu": "leakyrelu_to_relu", "openvino": "leakyrelu_to_relu", "cuda": UNCHANGED},
+        {"cpu": "leakyrelu_to_relu", "openvino": UNCHANGED, "cuda": UNCHANGED},
         ("LeakyRelu",),
     ),
     PlaceKind(
         "Mish",
         (UNCHANGED, "mish_to_sigmoid"),
-        {"cpu": "mish_to_sigmoid", "openvino": "mish_to_sigmoid", "cuda": UNCHANGED},
+        {"cpu": "mish_to_sigmoid", "openvino": UNCHANGED, "cuda": UNCHANGED},
     ),
     PlaceKind(
         "Softplus",
@@ -71,6 +71,12 @@ KINDS: tuple[PlaceKind, ...] = (
         ("HardSwish",),
     ),
     PlaceKind(
+        "bound",
+        (UNCHANGED, "bound_to_clip"),
+        {"cpu": "bound_to_clip", "openvino": UNCHANGED, "cuda": UNCHANGED},
+        ("Max", "Min"),
+    ),
+    PlaceKind(
         "Clip",
         (UNCHANGED, "clip_as_max_min"),
         {"cpu": UNCHANGED, "openvino": UNCHANGED, "cuda": UNCHANGED},
@@ -79,7 +85,7 @@ KINDS: tuple[PlaceKind, ...] = (
     PlaceKind(
         "power",
         (UNCHANGED, "power_to_product"),
-        {"cpu": "power_to_product", "openvino": "power_to_product", "cuda": UNCHANGED},
+        {"cpu": "power_to_product", "openvino": UNCHANGED, "cuda": UNCHANGED},
         ("Pow",),
     ),
     PlaceKind(
@@ -97,6 +103,16 @@ KINDS: tuple[PlaceKind, ...] = (
         {"cpu": "scale_out_of_blend", "openvino": "scale_out_of_blend", "cuda": "scale_out_of_blend"},
     ),
     PlaceKind(
+        "ReLU and line",
+        (UNCHANGED, "relu_and_line_to_leakyrelu"),
+        {"cpu": "relu_and_line_to_leakyrelu", "openvino": UNCHANGED, "cuda": UNCHANGED},
+    ),
+    PlaceKind(
+        "layout of a term",
+        (UNCHANGED, "plain_term_to_convolution"),
+        {"cpu": "plain_term_to_convolution", "openvino": UNCHANGED, "cuda": UNCHANGED},
+    ),
+    PlaceKind(
         "layout of a sum",
         (UNCHANGED, "affine_to_batchnorm"),
         {"cpu": "affine_to_batchnorm", "openvino": "affine_to_batchnorm", "cuda": UNCHANGED},
@@ -104,14 +120,14 @@ KINDS: tuple[PlaceKind, ...] = (
     PlaceKind(
         "layout of a scale",
         (UNCHANGED, "scale_to_channels"),
-        {"cpu": "scale_to_channels", "openvino": "scale_to_channels", "cuda": UNCHANGED},
+        {"cpu": "scale_to_channels", "openvino": UNCHANGED, "cuda": UNCHANGED},
     ),
 )
 """Every kind of place. The CPU's defaults were measured, see docs/converting.md; on CUDA, where each operator
 is a kernel that reads and writes all numbers once, the defaults have the fewest operators."""
-LAYOUT = ("affine_to_batchnorm", "scale_to_channels")
+LAYOUT = ("plain_term_to_convolution", "affine_to_batchnorm", "scale_to_channels")
 """The rules that look at the neighbours of a node; they are tried again once these have their forms."""
-_CANCELLING = ("Elu",)
+_CANCELLING = ("Elu", "layout of a term")
 """The kinds whose every form cancels digits of small numbers."""
 _KIND_OF = {form: kind for kind in KINDS for form in kind.forms if form != UNCHANGED}
 Place = tuple[str, str]

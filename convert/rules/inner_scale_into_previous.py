@@ -16,11 +16,9 @@ from convert.graph.affine import match_scale, require_per_channel
 from convert.graph.commuting import is_absorbed
 from convert.graph.edit import Edit
 from convert.graph.layers import find_layer_before
-from convert.graph.layout import is_blocked
 from convert.graph.linear import NotExactError
 from convert.graph.nodes import get_constant, get_only_consumer, get_scalar, is_representable
 from convert.graph.rule import FIRED, Declined, Outcome, Rule
-from convert.graph.steepness import scales_own_gate
 from convert.model_io.array import Array
 
 # Operators that read s · x: a scale does not pass them, so the rule does not fire again.
@@ -81,15 +79,7 @@ def _match_reading(node: ir.Node, source: ir.Value) -> _Reading | None:
     others = [use for use in uses if match_scale(use) is None]
     if value.is_graph_output() or len(others) > 1 or not uses:
         return None
-    if _is_one_operator(node, value) and is_blocked(value):
-        return None
     return _Reading(value, clipped, uses)
-
-
-def _is_one_operator(node: ir.Node, value: ir.Value) -> bool:
-    """True for x · Sigmoid(s · x), one operator to ONNX Runtime where s is one number."""
-    arrays = (get_constant(operand) for operand in node.inputs)
-    return all(array is None or array.size == 1 for array in arrays) and scales_own_gate(node, value)
 
 
 def _takes_reciprocal(reader: ir.Node, value: ir.Value, factor: Array) -> bool:

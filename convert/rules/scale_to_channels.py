@@ -10,14 +10,14 @@ import onnx_ir as ir
 
 from convert.graph.affine import match_scale
 from convert.graph.edit import Edit
-from convert.graph.layout import is_between_blocked
+from convert.graph.layout import is_read_blocked
 from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.graph.steepness import scales_own_gate
 
 
 def _rewrite(node: ir.Node) -> Outcome:
     scaled = match_scale(node)
-    if scaled is None or scaled[1].size != 1 or not is_between_blocked(node, scaled[0]):
+    if scaled is None or scaled[1].size != 1 or not is_read_blocked(node, scaled[0]):
         return None
     value, factor = scaled
     channels = value.shape[1] if value.shape is not None else None

@@ -26,8 +26,8 @@ from tests.convert.graphs import make_samples
 from tests.convert.models import IMAGES, compare_model, make_activation
 
 SLOPES = torch.tensor([0.3, 0.2, 0.75, 0.5, -0.125, 0.25, 1.25, 0.4]).reshape(8, 1, 1)
-EXP = ["Exp", "Max", "Min", "Sub"]
-SOFTPLUS = ["Abs", "Log", "Relu", "Sigmoid", "Sub"]
+EXP = ["Add", "Clip", "Exp", "Relu"]
+SOFTPLUS = ["Abs", "Add", "Log", "Relu", "Sigmoid"]
 MISH = ["BatchNormalization", "Div", "Mul", "Mul", "Sigmoid", "Sub"]
 PRELU = ["Add", "Mul", "Relu"]
 FORMS: dict[str, tuple[Callable[[Tensor], Tensor], list[str]]] = {
@@ -53,7 +53,7 @@ FORMS: dict[str, tuple[Callable[[Tensor], Tensor], list[str]]] = {
     "softplus beta": (lambda x: torch.log(1 + torch.exp(2 * x)) / 2, SOFTPLUS),
     "silu": (lambda x: x * torch.sigmoid(x), ["Mul", "Sigmoid"]),
     "silu exp": (lambda x: x / (1 + torch.exp(-x)), ["Mul", "Sigmoid"]),
-    "swish exp": (lambda x: x / (1 + torch.exp(-1.5 * x)), ["Mul", "Mul", "Sigmoid"]),
+    "swish exp": (lambda x: x / (1 + torch.exp(-1.5 * x)), ["Mul", "Sigmoid"]),
     "sigmoid exp": (lambda x: 1 / (1 + torch.exp(-x)), ["Sigmoid"]),
     "mish": (lambda x: x * torch.tanh(F.softplus(x)), MISH),
     "mish log": (lambda x: x * torch.tanh(torch.log(1 + torch.exp(x))), MISH),

@@ -56,6 +56,13 @@ def test_on_many_rows_it_becomes_its_exponential_and_stays_so(
     assert_same_values(optimised, text, make_samples(shape))
 
 
+def test_between_convolutions_it_is_a_sum_which_becomes_a_part_of_one() -> None:
+    text = write_graph("c = Conv(x, w) e = Elu(c) y = Conv(e, w)", write_constant("w", 4, 4, 1, 1))
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["Conv", "Min", "Exp", "Relu", "Sub", "Add", "Conv"]
+    assert_same_values(optimised, text, make_samples().clip(-20, 20), tolerance=1e-5)
+
+
 def test_it_declines_an_unknown_rank() -> None:
     text = write_graph(
         "s = Shape(x) r = Reshape(x, p) e = Elu(r) y = Reshape(e, s)", x=f"int64[K] p, {IMAGE}"

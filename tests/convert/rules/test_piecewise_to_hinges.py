@@ -74,7 +74,7 @@ def test_it_declines(body: str, reason: str) -> None:
     if "operators" in reason:
         assert list_operators(optimised)[0] == "Conv"
         return
-    assert list_reasons(optimised) == [reason]
+    assert set(list_reasons(optimised)) == {reason}
 
 
 @pytest.mark.parametrize(

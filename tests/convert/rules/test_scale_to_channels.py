@@ -26,6 +26,11 @@ def test_one_number_becomes_one_a_channel(form: str) -> None:
     assert_same_values(optimised, text, make_samples().clip(-3, 3), tolerance=1e-5)
 
 
+def test_it_spreads_where_some_of_its_readers_keep_the_layout() -> None:
+    text = write_graph(f"c = {CONV}(x, w) m = Mul(c, s) e = Exp(m) r = Relu(m) y = Add(e, r)", WEIGHTS, SCALE)
+    assert len(apply_rule(RULE, text).firings) == 1
+
+
 @pytest.mark.parametrize(
     "other", [f"m = Mul(x, s) y = {CONV}(m, w)", f"c = {CONV}(x, w) m = Mul(c, s) y = Exp(m)"]
 )

@@ -36,7 +36,9 @@ from tests.convert.tuning.machine import BASE_SECONDS, PlantedMachine
 
 GRAPH = parse_graph(
     write_graph(
-        "c = Conv(x, w) e = Elu(c) d = Conv(e, w) f = Elu(d) y = Softplus(f)", write_constant("w", 4, 4, 1, 1)
+        "c = Conv(x, w) e = Elu(c) d = Conv(e, v) f = Elu(d) y = Softplus(f)",
+        write_constant("w", 6, 4, 1, 1),  # six channels: both take the same form of Elu
+        write_constant("v", 4, 6, 1, 1),
     )
 )
 CHEAP_ELU = {"Max": 0.002}  # which the table's form of Elu has

@@ -2,7 +2,11 @@
 
 from adaptact.errors import ProviderError
 from adaptact.installation import install_line
-from adaptact.providers.provider import Options, Ort, Precision, Provider
+from adaptact.providers.machine import adds_up_in_16_bits
+from adaptact.providers.provider import Options, Ort, Precision, Provider, count_operators
+
+EXACT_PRODUCTS = "session.x64quantprecision"
+"""Has products of 8-bit numbers computed exactly, in more time, where they could overflow."""
 
 
 class BuiltInProvider(Provider):
@@ -33,6 +37,14 @@ class CpuProvider(BuiltInProvider):
     name = "cpu"
     native = "CPUExecutionProvider"
     extra = "serve"
+
+    def _open(self, model: bytes | str, options: Ort, native: Options, device: int) -> Ort:
+        session = super()._open(model, options, native, device)
+        # Only of rounded values: weights alone in 8 bits it would then compute wrongly (ONNX Runtime 1.32).
+        if not adds_up_in_16_bits() or "QuantizeLinear" not in count_operators(session):
+            return session
+        options.add_session_config_entry(EXACT_PRODUCTS, "1")
+        return super()._open(model, options, native, device)
 
 
 class CudaProvider(BuiltInProvider):

@@ -22,6 +22,17 @@ def describe_processor(*, with_gpus: bool = False) -> str:
     return ", ".join(filter(None, names))
 
 
+def adds_up_in_16_bits() -> bool:
+    """Whether the processor adds products of 8-bit numbers up in 16 bits, which two of them can overflow.
+
+    Those of x86 without VNNI do, Intel's before 2019 and AMD's before 2022; one that cannot be read may.
+    """
+    if platform.machine().lower() not in {"x86_64", "amd64"}:
+        return False
+    flags = _read_field(Path("/proc/cpuinfo"), "flags").split()
+    return not {"avx512_vnni", "avx_vnni"}.intersection(flags)
+
+
 def list_versions() -> dict[str, str]:
     """The versions of those PACKAGES that are installed."""
     versions = {}

@@ -112,3 +112,9 @@ def count_nodes(session: Ort) -> dict[str, int]:
     for part in session.get_provider_graph_assignment_info():
         counts[part.ep_name] += len(part.get_nodes())
     return dict(counts)
+
+
+def count_operators(session: Ort) -> dict[str, int]:
+    """How many nodes of the graph are of each operator."""
+    parts = session.get_provider_graph_assignment_info()
+    return dict(Counter(node.op_type for part in parts for node in part.get_nodes()))

@@ -82,6 +82,11 @@ class LossReport:
         """The mean squared error of all outputs together, by which sites are ranked."""
         return sum(loss.squared_error for loss in self.losses)
 
+    @property
+    def largest(self) -> float:
+        """The largest error of any output, as a share of its scale."""
+        return max((loss.largest for loss in self.losses), default=0.0)
+
     def list_overspent(self, budgets: Budgets) -> list[str]:
         """A line for each budget that is exceeded, with the output, the loss and the limit."""
         lines = [line for loss in self.losses for line in _find_overspent(loss, budgets)]

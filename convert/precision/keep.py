@@ -31,15 +31,20 @@ class Candidate:
     kept: tuple[FloatSite, ...]
 
 
-def keep_fewest(scheme: Scheme, gate: Gate, budgets: Budgets, on_progress: OnStep) -> Candidate:
-    """The scheme's graph with the fewest sites in float that keeps the budgets, the worst sites first.
+def keep_fewest(schemes: Sequence[Scheme], gate: Gate, budgets: Budgets, on_progress: OnStep) -> Candidate:
+    """The graph with the fewest sites in float that keeps the budgets, the worst sites first.
 
-    Where no graph keeps them, the result is the better of the one with none and the one with the most in
-    float. Its losses were measured on that very graph.
+    With no site in float it is the first scheme's that keeps them; where none does, sites are kept by the
+    scheme whose largest error is the least. Where no graph keeps them, the result is the better of the one
+    with none and the one with the most in float. Its losses were measured on that very graph.
     """
-    rounded = _try_sites(scheme, gate, ())
-    if not rounded.losses.list_overspent(budgets):
-        return rounded
+    tried = []
+    for scheme in schemes:
+        rounded = _try_sites(scheme, gate, ())
+        if not rounded.losses.list_overspent(budgets):
+            return rounded
+        tried.append((scheme, rounded))
+    scheme, rounded = min(tried, key=lambda pair: pair[1].losses.largest)
     ranked = _rank_sites(scheme, rounded.model, gate.make_ranking_gate(), on_progress)
     most = len(ranked)
     while most and not scheme.is_rounding([float_site.site for float_site in ranked[:most]]):

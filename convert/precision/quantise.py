@@ -16,11 +16,14 @@ from convert.parity.verify import Original
 from convert.precision.budgets import BudgetOptions, Budgets, Precision, resolve_budgets
 from convert.precision.calibration import Calibration, measure_ranges, read_calibration, read_labels
 from convert.precision.computed import COMPUTED, measure_computed
+from convert.precision.distributions import measure_distributions
 from convert.precision.gate import Gate, LossReport, count_samples, require_passed
 from convert.precision.half import HalfScheme, UnfitLayer
-from convert.precision.int8 import DynamicScheme, StaticScheme
+from convert.precision.int8 import DynamicScheme
 from convert.precision.keep import Candidate, FloatSite, OnStep, keep_fewest
+from convert.precision.ranges import choose_range, hold_all
 from convert.precision.sites import Scheme, find_sites
+from convert.precision.static import StaticScheme, list_rounded_values
 from convert.precision.weights import BITS, SMALLEST, WeightsScheme
 
 Method = Literal["fp16", "computed", "dynamic", "static", "weights-int8", "weights-int4"]
@@ -118,13 +121,14 @@ def quantise(
         require_agreement(candidate.losses, task.budgets)
         require_passed(task.precision, candidate.losses, budgets)
         return _collect(candidate, task, judged_on, budgets)
-    scheme, method, unfit = _build_scheme(model, original, judged_sets, task, on_progress)
+    schemes, method, unfit = _build_schemes(model, original, judged_sets, task, on_progress)
+    scheme = schemes[0]
     if not scheme.is_rounding(()):
         raise PrecisionError(
             f"nothing can be rounded to {task.precision}: no layer multiplies by {_describe_needed(task)}",
             hint="take --precision fp32",
         )
-    candidate = keep_fewest(scheme, gate, budgets, on_progress)
+    candidate = keep_fewest(schemes, gate, budgets, on_progress)
     require_agreement(candidate.losses, task.budgets)
     require_passed(task.precision, candidate.losses, budgets, _describe_kept(candidate, scheme, task))
     collected = _collect(candidate, task, judged_on, budgets)
@@ -162,7 +166,9 @@ def round_everywhere(
     data = task.calibration
     first = None if data is None else replace(data, sets=data.sets[:1])
     _, chosen = _pick_samples(sets, first)
-    scheme, _, _ = _build_scheme(model, original, chosen[:1], replace(task, calibration=first), _ignore)
+    (scheme, *_), _, _ = _build_schemes(
+        model, original, chosen[:1], replace(task, calibration=first), _ignore
+    )
     return scheme.round(()) if scheme.is_rounding(()) else model
 
 
@@ -209,26 +215,29 @@ def _pick_samples(
     return "generated", tuple(samples for samples in sets if samples.typical)
 
 
-def _build_scheme(
+def _build_schemes(
     model: ir.Model,
     original: Original,
     sets: Sequence[SampleSet],
     task: RoundingTask,
     on_progress: OnStep,
-) -> tuple[Scheme, Method, tuple[UnfitLayer, ...]]:
+) -> tuple[Sequence[Scheme], Method, tuple[UnfitLayer, ...]]:
+    """The ways of rounding to try, in this order, which have the same sites."""
     kinds = {name: type(module).__name__ for name, module in original.float32.named_modules()}
     if task.precision in {"weights-int8", "weights-int4"}:
-        return WeightsScheme(model, kinds, BITS[task.precision]), task.precision, ()
+        return [WeightsScheme(model, kinds, BITS[task.precision])], task.precision, ()
     sites = find_sites(model, kinds)
     if task.precision == "fp16":
         ranges = measure_ranges(model, sets, _count_batches("watch", len(sets), on_progress))
         half = HalfScheme(model, sites, ranges, kinds)
-        return half, "fp16", half.unfit
+        return [half], "fp16", half.unfit
     data = task.calibration
     if data is None:
-        return DynamicScheme(model, sites), "dynamic", ()
-    ranges = measure_ranges(model, data.sets, _count_batches("calibrate", len(data.sets), on_progress))
-    return StaticScheme(model, sites, ranges), "static", ()
+        return [DynamicScheme(model, sites)], "dynamic", ()
+    count = _count_batches("calibrate", len(data.sets), on_progress)
+    distributions = measure_distributions(model, list_rounded_values(model), data.sets, count)
+    ways = (choose_range, hold_all)
+    return [StaticScheme(model, sites, distributions, choose) for choose in ways], "static", ()
 
 
 def _count_batches(step: str, total: int, on_progress: OnStep) -> Callable[[int], None]:

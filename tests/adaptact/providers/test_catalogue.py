@@ -9,6 +9,7 @@ from onnx.parser import parse_model
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
 from adaptact.errors import ProviderError, UnsuitableModelError
+from adaptact.providers import built_in
 from adaptact.providers.catalogue import PROVIDERS, ProviderName, find_provider
 from adaptact.providers.provider import Ort, count_nodes
 from tests.openvino import require_openvino
@@ -45,10 +46,20 @@ def test_a_provider_computes_in_float32_unless_told_otherwise() -> None:
         PROVIDERS["cpu"].options(1, "bf16")
 
 
-def test_products_of_8_bits_are_exact_on_every_processor() -> None:
-    options = make_options()
-    find_provider("cpu").open(GRAPH, options)
-    assert options.get_session_config_entry("session.x64quantprecision") == "1"
+@pytest.mark.parametrize("narrow", [False, True])
+def test_rounded_graphs_are_exact_on_a_processor_without_vnni(
+    narrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(built_in, "adds_up_in_16_bits", lambda: narrow)
+    rounded = parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[N, 2] x) => (float[N, 2] y)'
+        "<float s = {0.5}, uint8 z = {9}> { q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z) }"
+    ).SerializeToString()
+    for graph, entry in ((GRAPH, False), (rounded, narrow)):
+        options = make_options()
+        options.add_session_config_entry(built_in.EXACT_PRODUCTS, "0")
+        find_provider("cpu").open(graph, options)
+        assert options.get_session_config_entry(built_in.EXACT_PRODUCTS) == str(int(entry))
 
 
 def test_openvino_has_the_sessions_threads_and_pins_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ def test_reported_losses_are_the_measured_ones(method: str) -> None:
     assert loss.agreed == (result.argmax(1) == expected.argmax(1)).sum()
 
 
-def test_weights_have_a_scale_for_each_channel_and_seven_bits() -> None:
+def test_weights_have_a_scale_for_each_channel_and_eight_bits() -> None:
     rounded = _quantise("images", "static")
     convs = [node for node in rounded.model.graph if node.op_type == "Conv"]
     assert len(convs) == 2
@@ -123,10 +123,10 @@ def test_weights_have_a_scale_for_each_channel_and_seven_bits() -> None:
         assert (source.op_type, source.attributes["axis"].value) == ("DequantizeLinear", 0)
         whole, scale, _ = (value.const_value.numpy() for value in source.inputs)  # type: ignore[union-attr]
         assert whole.dtype == np.int8
-        assert np.abs(whole.astype(int)).max() <= 64
+        assert np.abs(whole.astype(int)).max() <= 127
         assert scale.shape == (len(whole),)
         assert len(set(scale.tolist())) == len(whole)
-        assert np.all(np.abs(whole.reshape(len(whole), -1).astype(int)).max(1) >= 63)
+        assert np.all(np.abs(whole.reshape(len(whole), -1).astype(int)).max(1) == 127)
 
 
 def test_the_outputs_are_not_rounded_to_steps() -> None:
@@ -168,8 +168,7 @@ def test_dynamic_convolutions_round_only_their_weights() -> None:
 
 def test_an_activation_that_rounds_badly_stays_in_float() -> None:
     whole = _quantise("cube", "static", BudgetOptions(max_error=1, min_agreement=0))
-    (loss,) = whole.losses.losses
-    options = BudgetOptions(max_error=loss.largest * 0.6, min_agreement=0)
+    options = BudgetOptions(max_error=whole.losses.largest * 0.25, min_agreement=0)
     rounded = _quantise("cube", "static", options)
     assert rounded.kept
     assert rounded.kept[0].site.kind == "Cube"

@@ -1,0 +1,63 @@
+"""What rounding the weights adds to a layer's results on average, and biases that take it away.
+
+Rounded weights differ from the exact ones by up to half a step each; on inputs whose means are not 0 the
+differences do not cancel, and each channel of the result is shifted.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from convert.graph.nodes import get_constant
+from convert.model_io.array import Array
+from convert.precision.distributions import Distributions
+from convert.precision.sites import is_linear
+
+LARGEST_WEIGHT = 127
+
+
+def correct_biases(model: ir.Model, distributions: Distributions) -> Mapping[str, Array]:
+    """The biases with which layers with rounded weights give the exact means, by the layers' names.
+
+    Only of layers that have biases of their own, and whose inputs' means are known.
+    """
+    biases = {}
+    for node in model.graph:
+        bias = get_constant(node.inputs[2]) if len(node.inputs) > 2 else None
+        value = node.inputs[0] if node.inputs else None
+        known = distributions.get(value.name or "") if value is not None else None
+        if not is_linear(node) or bias is None or known is None or known.means is None:
+            continue
+        if node.op_type == "Conv" or _is_plain(node):
+            shift = _find_shift(node, known.means)
+            if shift.shape == bias.shape and np.isfinite(shift).all():
+                biases[node.name or ""] = (bias - shift).astype(np.float32)
+    return biases
+
+
+def _is_plain(gemm: ir.Node) -> bool:
+    """Whether the product is of the input as it is, and neither it nor the bias is scaled."""
+    given, usual = gemm.attributes, {"alpha": 1.0, "beta": 1.0, "transA": 0}
+    return all(given[name].value == value for name, value in usual.items() if name in given)
+
+
+def _find_shift(node: ir.Node, means: Array) -> Array:
+    """The mean of each channel of the result with rounded weights, less that with the exact ones."""
+    weights = get_constant(node.inputs[1])
+    if weights is None:
+        raise ValueError("a linear layer has constant weights")
+    if node.op_type == "Gemm" and not _get_int(node, "transB", 0):
+        weights = weights.T
+    rows = weights.reshape(len(weights), -1).astype(np.float64)
+    scale = np.abs(rows).max(axis=1, keepdims=True, initial=0) / LARGEST_WEIGHT
+    scale[scale == 0] = 1
+    lost = (np.rint(rows / scale) * scale - rows).reshape(*weights.shape[:2], -1).sum(axis=2)
+    groups = _get_int(node, "group", 1) if node.op_type == "Conv" else 1
+    each = lost.reshape(groups, -1, lost.shape[1])
+    shift: Array = np.einsum("goc,gc->go", each, means.reshape(groups, -1)).reshape(-1)
+    return shift
+
+
+def _get_int(node: ir.Node, name: str, default: int) -> int:
+    return int(node.attributes[name].value) if name in node.attributes else default

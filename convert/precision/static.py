@@ -1,0 +1,177 @@
+"""Static int8: layers on whole numbers of 8 bits, in ranges that calibration data give.
+
+The input of a layer is rounded to 256 steps (`QuantizeLinear`, `DequantizeLinear`), weights to one scale a
+channel. They have 8 bits: a CPU without VNNI adds two products up in 16 bits, which can overflow, and there
+the provider `cpu` has ONNX Runtime compute them another way. Activations are computed in float; the
+results and inputs of the layers around them are rounded.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx import numpy_helper
+from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
+from onnxruntime.quantization.calibrate import TensorsData
+
+from convert.graph.nodes import feeds_only, get_constant
+from convert.model_io.array import Array
+from convert.precision.distributions import Distribution, Distributions
+from convert.precision.int8 import copy_graph, infer_shapes, require_standard, silence
+from convert.precision.ranges import choose_range
+from convert.precision.shifts import correct_biases
+from convert.precision.sites import LINEAR, Ranges, RoundingSite, is_linear
+
+CARRIERS = frozenset({"MaxPool", "AveragePool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
+"""Operators between an activation and its readers that ONNX Runtime computes on 8 bits too."""
+_ON_EIGHT_BITS = LINEAR | CARRIERS
+_CLAMPS = ("Relu", "Clip")
+"""Rounding to unsigned numbers clamps too: the library leaves these out where only they read a layer."""
+
+
+class StaticScheme:
+    """Rounds to ranges that `choose` takes from the distributions of calibration data."""
+
+    def __init__(
+        self,
+        model: ir.Model,
+        sites: Sequence[RoundingSite],
+        distributions: Distributions,
+        choose: Callable[[Distribution], tuple[float, float]] = choose_range,
+    ) -> None:
+        self.sites = sites
+        self._graph = infer_shapes(model)
+        # Rounding that replaces a Clip must not end beyond it.
+        ends = {node.outputs[0].name for node in model.graph if node.op_type == "Clip"}
+        self._ranges = {
+            name: choose_range(values) if name in ends else choose(values)
+            for name, values in distributions.items()
+        }
+        self._biases = correct_biases(model, distributions)
+        clamps = {
+            node.name: node for node in model.graph if node.op_type in _CLAMPS and _is_alone_after_layer(node)
+        }
+        self._clamped = {node.outputs[0].name or "" for node in clamps.values()}
+        self._carriers = {*clamps, *_find_carriers(model)}
+
+    def is_rounding(self, kept: Collection[RoundingSite]) -> bool:
+        """Whether anything is rounded with these sites in float."""
+        return bool(self._readers(kept))
+
+    def _readers(self, kept: Collection[RoundingSite]) -> set[str]:
+        """The layers on 8 bits; a convolution that gives floats takes longer with rounded weights."""
+        floats = {name for site in kept if site.has_activation for name in site.writers}
+        return {name for site in self.sites if site not in kept for name in site.readers} - floats
+
+    def round(self, kept: Collection[RoundingSite]) -> ir.Model:
+        """The rounded graph; the float graph is left as it is."""
+        left = [site for site in self.sites if site not in kept]
+        readers = self._readers(kept)
+        carriers = {name for site in left for name in site.between} & self._carriers
+        correctable = readers & self._biases.keys()
+        with silence():
+            quantiser = QDQQuantizer(
+                _replace_biases(copy_graph(self._graph), {name: self._biases[name] for name in correctable}),
+                per_channel=True,
+                reduce_range=False,
+                weight_qType=QuantType.QInt8,
+                activation_qType=QuantType.QUInt8,
+                tensors_range=_to_tensors_data(self._ranges),
+                nodes_to_quantize=[*readers, *carriers] or [""],
+                nodes_to_exclude=[],
+                op_types_to_quantize=[*LINEAR, *CARRIERS, *_CLAMPS],
+                extra_options={},
+            )
+            quantiser.quantize_model()
+        graph = require_standard(quantiser.model.model)
+        _restore_floats(graph, self._clamped)
+        return graph
+
+
+def list_rounded_values(model: ir.Model) -> list[str]:
+    """The values that static rounding may give a range."""
+    operators = {*LINEAR, *CARRIERS, *_CLAMPS}
+    values = [
+        value
+        for node in model.graph
+        if node.op_type in operators
+        for value in (*node.inputs[:1], *node.outputs)
+        if value is not None and value.dtype == ir.DataType.FLOAT and get_constant(value) is None
+    ]
+    return [name for name in dict.fromkeys(value.name for value in values) if name]
+
+
+def _replace_biases(proto: onnx.ModelProto, biases: Mapping[str, Array]) -> onnx.ModelProto:
+    """The graph, in which the named layers have these biases."""
+    for node in proto.graph.node:
+        if node.name in biases:
+            node.input[2] = f"{node.name}.bias_corrected"
+            proto.graph.initializer.append(numpy_helper.from_array(biases[node.name], node.input[2]))
+    return proto
+
+
+def _to_tensors_data(ranges: Ranges) -> TensorsData:
+    limits = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
+    pairs = {name: tuple(np.array(limit) for limit in pair) for name, pair in limits.items()}
+    return TensorsData(CalibrationMethod.MinMax, pairs)
+
+
+def _is_alone_after_layer(node: ir.Node) -> bool:
+    value = node.inputs[0]
+    producer = None if value is None else value.producer()
+    return value is not None and producer is not None and is_linear(producer) and feeds_only(value, node)
+
+
+def _find_carriers(model: ir.Model) -> set[str]:
+    """The carriers that lead to layers through other carriers alone.
+
+    Around any other, such as those inside attention, rounding would save nothing: what reads them
+    computes in float.
+    """
+    found: set[str] = set()
+    for node in reversed(list(model.graph)):
+        readers = [reader for output in node.outputs for reader, _ in output.uses()]
+        if node.op_type in CARRIERS and any(is_linear(each) or each.name in found for each in readers):
+            found.add(node.name or "")
+    return found
+
+
+def _restore_floats(graph: ir.Model, clamped: Collection[str]) -> None:
+    """Layers give floats where that costs nothing: to the outputs, and from matrix products to an activation.
+
+    Values that rounding clamps stay rounded.
+    """
+    for node in list(graph.graph):
+        pair = _find_quantize(node)
+        exact = None if pair is None else pair.inputs[0]
+        layer = None if exact is None else exact.producer()
+        if pair is None or exact is None or layer is None or _is_named(exact, clamped):
+            continue
+        rounded = node.outputs[0]
+        readers = [reader.op_type for reader, _ in rounded.uses()]
+        cheap = layer.op_type in ("Gemm", "MatMul") and not _ON_EIGHT_BITS.intersection(readers)
+        if not cheap and (readers or layer.op_type != "Conv"):
+            continue
+        name, was_output = rounded.name, rounded.is_graph_output()
+        exact.type, exact.shape = ir.TensorType(ir.DataType.FLOAT), exact.shape or rounded.shape
+        ir.convenience.replace_all_uses_with(rounded, exact, replace_graph_outputs=True)
+        graph.graph.remove([node, pair], safe=True)
+        if was_output:
+            exact.name = name
+
+
+def _is_named(value: ir.Value, names: Collection[str]) -> bool:
+    """Whether the value has one of the names, or had it before the library gave that name to an output."""
+    name = value.name or ""
+    return name in names or name.removesuffix("_QuantizeLinear_Input") in names
+
+
+def _find_quantize(node: ir.Node) -> ir.Node | None:
+    """The `QuantizeLinear` that only this `DequantizeLinear` reads; None for any other node."""
+    if node.op_type != "DequantizeLinear" or node.inputs[0] is None:
+        return None
+    pair = node.inputs[0].producer()
+    if pair is None or pair.op_type != "QuantizeLinear" or len(list(pair.outputs[0].uses())) != 1:
+        return None
+    return pair

@@ -99,6 +99,8 @@ class ModelLoader:
         model.footprint = make_footprint(entry, self._options, model.provider, model.threads)
         if self._options.observe is not None:
             model.observer = self._options.observe(model, partial(self._load_again, entry, stamp))
+        if (elsewhere := session.count_elsewhere()) > 0:
+            log.warning("%s: %d of its operators run on the CPU's own kernels", model.label, elsewhere)
         if model.parity == "weak":
             log.warning("%s: its parity is weak; its manifest says why", model.label)
         return model

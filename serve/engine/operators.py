@@ -1,6 +1,11 @@
 """The operators that a session runs, and what is known of them by name."""
 
+from collections.abc import Mapping
+
 import onnxruntime as ort
+
+from serve.engine.errors import InvalidInputError, quote
+from serve.engine.signature import Array
 
 # The work of all these, and the size of their outputs, follow from the shapes of their inputs and from what
 # is constant in the model. Of any other nothing is known, or it is known that values decide: the number of
@@ -59,3 +64,13 @@ def read_operators(session: ort.InferenceSession) -> set[str]:
     return {
         node.op_type for part in session.get_provider_graph_assignment_info() for node in part.get_nodes()
     }
+
+
+def check_not_empty(inputs: Mapping[str, Array]) -> None:
+    """Raise `InvalidInputError` for an input without elements."""
+    for name, array in inputs.items():
+        if not array.size:
+            raise InvalidInputError(
+                f"input {quote(name)} of shape `{list(array.shape)}` has no elements, "
+                "which the model's recurrent layers (LSTM, GRU) cannot run on; send at least one"
+            )

@@ -12,12 +12,13 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from adaptact.providers.catalogue import ProviderName, find_provider
-from adaptact.providers.provider import Precision
+from adaptact.providers.provider import Precision, count_nodes
 from convert.manifest.encoding import encode_outputs
 from serve.engine.cuda_graphs import CudaGraphs
 from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
 from serve.engine.description import ModelDescription, describe_file
 from serve.engine.errors import InvalidInputError, ModelRefusedError, quote
+from serve.engine.free_sizes import require_free_sizes
 from serve.engine.integer_limits import check_limits, find_limits
 from serve.engine.loading import Cancellation
 from serve.engine.manifest import read_manifest, read_size_bounds
@@ -25,6 +26,7 @@ from serve.engine.model_files import ModelFiles
 from serve.engine.operators import (
     ABORTING_ON_EMPTY,
     SIZED_BY_SHAPES,
+    check_not_empty,
     read_operators,
 )
 from serve.engine.processor_time import list_native_threads
@@ -105,6 +107,8 @@ class Session:
         except ORT_ERRORS as error:
             raise ModelRefusedError("ONNX Runtime cannot load it", detail=str(error)) from error
         self.provider, self.threads = options.provider, options.threads
+        if options.provider == "openvino" and self.manifest is None:
+            self._require_free_sizes(Session(files, SessionOptions(1), cancellation), cancellation)
         self._limits = find_limits(options.provider, self.signature, self.manifest)
         self._aborts_on_empty = not operators.isdisjoint(ABORTING_ON_EMPTY)
         self._run_options = make_run_options()
@@ -151,7 +155,7 @@ class Session:
         if self._own_names:
             outputs = [self._own_names[name] for name in outputs]
         if self._aborts_on_empty:
-            _check_not_empty(inputs)
+            check_not_empty(inputs)
         if self._limits:
             check_limits(inputs, self._limits)
         if self._has_bfloat16:
@@ -166,6 +170,18 @@ class Session:
         options = make_run_options()
         options.add_run_config_entry(SHRINK_ARENA, "cpu:0")
         self.run(inputs, outputs, options)
+
+    def count_elsewhere(self) -> int:
+        """How many operators its provider lacks, which ONNX Runtime's own kernels compute."""
+        places = count_nodes(self._session)
+        return sum(places.values()) - places.get(find_provider(self.provider).native, 0)
+
+    def _require_free_sizes(self, exact: "Session", cancellation: Cancellation) -> None:
+        """What the manifest proves of a file that has one."""
+        with cancellation.limit_runs() as options:
+            outputs = self.signature.choose_outputs(None)
+            errors = (*ORT_ERRORS, InvalidInputError)
+            require_free_sizes(self.signature, lambda given: exact.run(given, outputs, options), errors)
 
     def _has_texts(self) -> bool:
         return any(spec.datatype.name == "BYTES" for spec in self.signature.inputs)
@@ -246,15 +262,6 @@ def _make_options(files: ModelFiles, options: SessionOptions) -> ort.SessionOpti
         names, contents = list(files.sidecars), list(files.sidecars.values())
         result.add_external_initializers_from_files_in_memory(names, contents, list(map(len, contents)))
     return result
-
-
-def _check_not_empty(inputs: Mapping[str, Array]) -> None:
-    for name, array in inputs.items():
-        if not array.size:
-            raise InvalidInputError(
-                f"input {quote(name)} of shape `{list(array.shape)}` has no elements, "
-                "which the model's recurrent layers (LSTM, GRU) cannot run on; send at least one"
-            )
 
 
 def _read_spec(kind: str, value: ort.NodeArg) -> TensorSpec:

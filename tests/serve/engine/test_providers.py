@@ -54,6 +54,29 @@ def test_whole_numbers_that_openvino_would_cut_are_refused(tmp_path: Path) -> No
         assert load_session(path).run({"x": np.array([number])}, ["y"])[0] == abs(number)
 
 
+def test_a_size_that_is_free_in_name_only_is_refused_on_openvino(tmp_path: Path) -> None:
+    """It would multiply with what lies behind the input."""
+    require_openvino()
+    product = models.model("g (float[N, A] x) => (float[N, 2] y) { y = MatMul(x, w) }")
+    product.graph.initializer.append(numpy_helper.from_array(np.ones((1, 2), np.float32), "w"))
+    path = models.put(tmp_path, "m", product)
+    with pytest.raises(ModelRefusedError, match="input `x` leaves a size free that its layers do not"):
+        load_session(path, SessionOptions(1, "openvino"))
+    load_session(path)
+    free = models.put(tmp_path, "free", models.model("g (float[N, A] x) => (float[N, A] y) { y = Relu(x) }"))
+    session = load_session(free, SessionOptions(1, "openvino"))
+    for shape in ((1, 1), (3, 2), (2, 5), (0, 5)):
+        assert session.run({"x": np.ones(shape, np.float32)}, ["y"])[0].shape == shape
+
+
+def test_operators_that_the_provider_lacks_are_counted(tmp_path: Path) -> None:
+    require_openvino()
+    text = "g (float[N, 2, 2] x) => (float[N] y) { z = Relu(x) y = Det(z) }"
+    path = models.put(tmp_path, "m", models.model(text))
+    assert load_session(path).count_elsewhere() == 0
+    assert load_session(path, SessionOptions(1, "openvino")).count_elsewhere() == 1
+
+
 def test_the_time_of_threads_that_work_for_all_models_is_not_known(tmp_path: Path) -> None:
     require_openvino()
     path = models.put(tmp_path, "m", models.model(models.DOUBLE))

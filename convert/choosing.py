@@ -5,7 +5,7 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from adaptact.languages.catalogue import mark
-from adaptact.providers.catalogue import ProviderName
+from adaptact.providers.catalogue import ProviderName, find_provider
 from adaptact.text import first_line
 from convert.artefact.external import LARGEST, count_weight_bytes
 from convert.artefact.stored_graph import open_graph
@@ -69,7 +69,8 @@ def _round(work: Conversion, graph: ir.Model) -> ir.Model:
 
 
 def _judge(work: Conversion, provider: ProviderName) -> None:
-    """Raises ParityError unless the graph passes parity on the provider."""
+    """Raises ParityError unless the graph passes parity on the provider, ProviderError if it is missing."""
+    find_provider(provider).require()
     names = [spec.name for spec in work.source.inputs]
     with open_graph(_build(work, provider), names, provider) as session:
         verify(work.original, session, work.sets, work.options.tolerances, skip_search)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from adaptact.halving import HalvingResult, Timing
 from adaptact.languages.catalogue import mark
 
+UNUSABLE = mark("it cannot be used here: `adaptact doctor` says why")
+CANNOT_RUN = mark("it cannot load or run the graph")
+"""Why a provider was not timed. What it says itself may name paths of this machine."""
 NO_OTHER = mark("no other provider can be used")
 """The decision where only the CPU provider is left."""
 

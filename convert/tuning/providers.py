@@ -11,16 +11,18 @@ from typing import Protocol
 
 import onnx_ir as ir
 
-from adaptact.errors import AdaptactError
+from adaptact.errors import AdaptactError, ProviderError, UnsuitableModelError
 from adaptact.halving import Turn, find_fastest, time_turn
 from adaptact.languages.catalogue import mark
 from adaptact.providers.catalogue import ProviderName, find_provider, list_candidates
 from adaptact.providers.machine import describe_processor, list_versions
 from adaptact.text import first_line
 from convert.artefact.file import serialise
-from convert.errors import ConversionError
+from convert.errors import ParityError, UsageError
 from convert.manifest.providers import (
+    CANNOT_RUN,
     NO_OTHER,
+    UNUSABLE,
     ProviderChoiceRecord,
     describe_result,
     record_candidate,
@@ -137,16 +139,23 @@ def _load_all(task: ProviderTask, threads: int) -> list[_Loaded]:
         task.on_progress(f"{provider} with {number} threads")
         try:
             loaded.append(_Loaded(provider, number, task.machine.load(graphs[provider], provider, number)))
-        except (AdaptactError, ConversionError) as error:
+        except AdaptactError as error:
             if provider == "cpu" and not loaded:
                 raise
-            loaded.append(_Loaded(provider, number, None, first_line(error)))
+            loaded.append(_Loaded(provider, number, None, _explain(error)))
     return loaded
 
 
 def _find_fault(task: ProviderTask, provider: ProviderName) -> str:
     try:
         task.judge(provider)
-    except (AdaptactError, ConversionError) as error:
-        return first_line(error)
+    except AdaptactError as error:
+        return _explain(error)
     return ""
+
+
+def _explain(error: AdaptactError) -> str:
+    """Why a provider is not timed; what it says of this machine stays out of the manifest."""
+    if isinstance(error, ProviderError) and not isinstance(error, UnsuitableModelError):
+        return UNUSABLE
+    return first_line(error) if isinstance(error, ParityError | UsageError) else CANNOT_RUN

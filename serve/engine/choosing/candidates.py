@@ -1,15 +1,16 @@
 """The providers that a model is tried with, and whether their answers can stand for the CPU provider's."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from adaptact.languages.catalogue import mark
 from adaptact.providers.catalogue import MEASURED, ProviderName, list_candidates
-from adaptact.text import escape_line
+from convert.manifest.providers import CANNOT_RUN, UNUSABLE
 from serve.engine.choosing.answers import Tolerance, find_difference, read_tolerances
 from serve.engine.choosing.samples import make_strange
 from serve.engine.choosing.task import ChoiceTask
-from serve.engine.errors import InvalidInputError, StartupError
+from serve.engine.errors import InvalidInputError, ProviderError, StartupError
 from serve.engine.loading import Cancellation
 from serve.engine.model_files import ModelFiles
 from serve.engine.providers import require_provider
@@ -18,6 +19,8 @@ from serve.engine.signature import Array
 
 MOST_BYTES = 2**30
 """Of all sessions of a trial together, by the size of the file."""
+
+log = logging.getLogger("adaptact")
 
 STRANGE_SECONDS = 2.0
 """Of a run on a number that may be the number of turns of a loop."""
@@ -74,7 +77,10 @@ def _open(files: ModelFiles, provider: ProviderName, threads: int) -> Candidate:
         require_provider(provider)
         return Candidate(provider, threads, Session(files, SessionOptions(threads, provider)))
     except StartupError as error:
-        return Candidate(provider, threads, None, escape_line(str(error)))
+        log.info("%s is not tried: %s %s", provider, error, getattr(error, "detail", ""))
+        return Candidate(
+            provider, threads, None, UNUSABLE if isinstance(error, ProviderError) else CANNOT_RUN
+        )
 
 
 def _find_fault(
@@ -92,8 +98,8 @@ def _find_fault(
             if difference:
                 return difference
     except ORT_ERRORS as error:
-        text = mark("it fails on what the CPU provider answers: {reason}")
-        return text.format(reason=escape_line(str(error))[:200])
+        log.info("%s fails on what the CPU provider answers: %s", other.provider, error)
+        return CANNOT_RUN
     for strange in make_strange(inputs[0]):
         own, others = _answer(base, strange), _answer(other, strange)
         if own is None and others is not None:

@@ -7,7 +7,7 @@ from adaptact.errors import ProviderError
 from adaptact.halving import Turn
 from adaptact.providers.catalogue import ProviderName
 from convert.errors import ExportError, ParityError
-from convert.manifest.providers import ProviderChoiceRecord
+from convert.manifest.providers import CANNOT_RUN, UNUSABLE, ProviderChoiceRecord
 from convert.tuning.providers import ProviderTask, choose_provider
 from convert.tuning.tune import TuningOptions
 
@@ -64,18 +64,25 @@ def test_fewer_threads_are_tried_too() -> None:
     assert (choice.provider, choice.threads) == ("openvino", 2)
 
 
-@pytest.mark.parametrize("error", [ParityError("parity failed for output `y`"), ProviderError("no plug-in")])
-def test_a_provider_that_is_less_exact_is_not_timed(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ParityError("parity failed for output `y`"), "parity failed for output `y`"),
+        (ProviderError("`/home/me/plug-in.so` is no file"), UNUSABLE),
+        (ExportError("ONNX Runtime refuses `/tmp/graph`"), CANNOT_RUN),
+    ],
+)
+def test_a_provider_that_is_less_exact_or_unusable_is_not_timed(error: Exception, reason: str) -> None:
     machine = Machine(cpu=1.0, openvino=0.1)
     choice = choose(machine, error, threads=2)
     assert choice.provider == "cpu"
     assert machine.loaded == [("cpu", 2), ("cpu", 1)]
-    assert [each.reason for each in choice.candidates if each.provider == "openvino"] == [str(error)] * 2
+    assert [each.reason for each in choice.candidates if each.provider == "openvino"] == [reason] * 2
 
 
 def test_a_provider_that_cannot_load_the_graph_is_no_error() -> None:
     choice = choose(Machine(cpu=1.0))
-    assert choice.candidates[1].reason == "openvino has no kernel for it"
+    assert choice.candidates[1].reason == CANNOT_RUN
     assert choice.verdict == "no other provider can be used"
 
 

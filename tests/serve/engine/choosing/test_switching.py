@@ -49,6 +49,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setattr(ProviderChooser, "_measure_apart", lambda chooser, task: trial.measure(task))
     monkeypatch.setattr("serve.engine.session._open", trial.open)
+    monkeypatch.setattr("serve.engine.session._is_in_bfloat16", lambda session, options: False)
     return trial
 
 

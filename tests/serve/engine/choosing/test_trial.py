@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from convert.manifest.decode import decode
-from convert.manifest.providers import ProviderChoiceRecord
+from convert.manifest.providers import UNUSABLE, ProviderChoiceRecord
 from serve.engine.choosing import candidates, timing
 from serve.engine.choosing.candidates import Candidate
 from serve.engine.choosing.task import ChoiceTask
@@ -158,7 +158,7 @@ def test_a_missing_plug_in_is_a_reason(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(candidates, "require_provider", require)
     choice = try_on(put(tmp_path, models.DOUBLE))
-    assert choice.candidates[1].reason == "`openvino` is not installed"
+    assert choice.candidates[1].reason == UNUSABLE
     assert choice.verdict == "no other provider can be used"
 
 

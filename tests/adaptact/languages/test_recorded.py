@@ -77,6 +77,20 @@ def test_every_message_is_known_again_by_its_words() -> None:
             "PSI は 0.3、限度は 0.1；KS は 0.2、NaN だけで 0.1、限度は 0.125",
         ),
         ("`m` cannot be read: Permission denied", "`m` を読めません：権限がありません"),
+        ("output `scores` was off by 1e-3", "output `scores` was off by 1e-3"),
+        (
+            "`instances[0]` is `{'text': 'a', 'pair': 'b'}`, expected a text, as the first, or "
+            '`{"text": "...", "text_pair": "..."}` for two; it has `pair`: did you mean `text_pair`?',
+            "`instances[0]` は `{'text': 'a', 'pair': 'b'}` です。"
+            "最初のものと同じくテキスト、または 2 つなら "
+            '`{"text": "...", "text_pair": "..."}` が必要です；`pair` があります：`text_pair` のことですか？',
+        ),
+        (
+            "`instances[0]` has no value for `x` and has `z`, which the model does not; expected an object "
+            "with exactly the model's inputs: `x`, `y`",
+            "`instances[0]`：`x` の値がありません、モデルにない `z` があります。"
+            "モデルの入力だけを持つオブジェクトが必要です：`x`、`y`",
+        ),
     ],
 )
 def test_phrases_in_the_places_of_a_message_are_told_too(text: str, told: str) -> None:

@@ -77,7 +77,7 @@ def describe_rounding(precision: str, record: RoundingRecord) -> str:
                 right=record.accuracy.file,
                 samples=record.accuracy.samples,
                 original=record.accuracy.original,
-                drop=f"{_accuracy_drop(record):.2%}",
+                drop=_format_drop(record),
                 allowed=f"{record.max_accuracy_drop:.2%}",
             )
         )
@@ -114,6 +114,13 @@ def is_within_budgets(record: RoundingRecord) -> bool:
         and (loss.agreed is None or not loss.compared or loss.agreed / loss.compared >= record.min_agreement)
         for loss in record.losses
     )
+
+
+def _format_drop(record: RoundingRecord) -> str:
+    drop, right = f"{_accuracy_drop(record):.2%}", record.accuracy
+    if right is None or right.low is None or right.high is None:
+        return drop
+    return f"{drop} ({right.low:.2%} – {right.high:.2%})"
 
 
 def _accuracy_drop(record: RoundingRecord) -> float:

@@ -120,6 +120,9 @@ class AccuracyRecord:
     samples: int
     original: int
     file: int
+    low: float | None = None
+    """The 95 % interval of the drop; None in files from before 1.6."""
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

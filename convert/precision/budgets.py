@@ -19,6 +19,8 @@ class Budgets:
     """The share of samples whose largest score stands where it does in the original."""
     max_accuracy_drop: float
     """The share of labelled samples that the file may get right less often than the original."""
+    proves_drop: bool = False
+    """Whether the whole 95 % interval of that share has to be within it, not only the measured value."""
 
 
 _EIGHT_BITS = Budgets(max_error=0.05, min_agreement=0.98, max_accuracy_drop=0.005)
@@ -52,8 +54,8 @@ class BudgetOptions:
 def resolve_budgets(precision: Precision, options: BudgetOptions) -> Budgets:
     """The budgets of the precision: the user's, and strict ones for the others.
 
-    Raises UsageError for a budget that is no share from 0 to 1, and for any budget of fp32, which parity
-    judges.
+    A drop of accuracy that the user names is judged alone, unless others are named too. Raises UsageError for
+    a budget that is no share from 0 to 1, and for any budget of fp32, which parity judges.
     """
     named = options.by_option()
     wrong = next((option for option, value in named.items() if not 0 <= value <= 1), None)
@@ -67,8 +69,15 @@ def resolve_budgets(precision: Precision, options: BudgetOptions) -> Budgets:
             )
         return Budgets(0, 1, 0)
     strict = STRICT[precision]
+    if options.max_accuracy_drop is not None:
+        return Budgets(
+            1.0 if options.max_error is None else options.max_error,
+            options.min_agreement or 0.0,
+            options.max_accuracy_drop,
+            proves_drop=True,
+        )
     return Budgets(
         strict.max_error if options.max_error is None else options.max_error,
         strict.min_agreement if options.min_agreement is None else options.min_agreement,
-        strict.max_accuracy_drop if options.max_accuracy_drop is None else options.max_accuracy_drop,
+        strict.max_accuracy_drop,
     )

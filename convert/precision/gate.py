@@ -19,6 +19,7 @@ from convert.model_io.array import Array
 from convert.model_io.runtime import Session
 from convert.model_io.samples import SampleSet
 from convert.parity.verify import Original
+from convert.precision.accuracy import Accuracy
 from convert.precision.budgets import Budgets
 
 RANKED_SAMPLES = 256
@@ -55,21 +56,6 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
-    """How many of the labelled samples the original and the file get right."""
-
-    output: str
-    samples: int
-    original: int
-    file: int
-
-    @property
-    def drop(self) -> float:
-        """The original's share of right samples less the file's."""
-        return (self.original - self.file) / self.samples
-
-
-@dataclass(frozen=True, slots=True)
 class LossReport:
     """The losses of a file on some samples."""
 
@@ -90,13 +76,9 @@ class LossReport:
     def list_overspent(self, budgets: Budgets) -> list[str]:
         """A line for each budget that is exceeded, with the output, the loss and the limit."""
         lines = [line for loss in self.losses for line in _find_overspent(loss, budgets)]
-        drop = 0.0 if self.accuracy is None else self.accuracy.drop
-        if self.accuracy is not None and drop > budgets.max_accuracy_drop:
-            lines.append(
-                f"accuracy of `{self.accuracy.output}` drops by {drop:.2%}, from {self.accuracy.original} to "
-                f"{self.accuracy.file} right of {self.accuracy.samples}, allowed "
-                f"{budgets.max_accuracy_drop:.2%} (--max-accuracy-drop)"
-            )
+        if self.accuracy is not None:
+            limit, proves = budgets.max_accuracy_drop, budgets.proves_drop
+            lines += filter(None, [self.accuracy.find_overspent(limit, proves=proves)])
         return lines
 
 
@@ -189,9 +171,16 @@ class Gate:
     def _measure_accuracy(self, file: Mapping[str, Array]) -> Accuracy | None:
         if self.labels is None or self._scored is None:
             return None
-        right = (self._own[self._scored].argmax(1) == self.labels).sum()
-        files = (file[self._scored].argmax(1) == self.labels).sum()
-        return Accuracy(self._scored, len(self.labels), int(right), int(files))
+        before = self._own[self._scored].argmax(1) == self.labels
+        after = file[self._scored].argmax(1) == self.labels
+        return Accuracy(
+            self._scored,
+            len(self.labels),
+            original=int(before.sum()),
+            file=int(after.sum()),
+            lost=int((before & ~after).sum()),
+            gained=int((after & ~before).sum()),
+        )
 
 
 def require_passed(precision: str, report: LossReport, budgets: Budgets, also: str = "") -> None:

@@ -13,6 +13,7 @@ from convert.model_io.array import Array
 from convert.model_io.inputs import InputSpec
 from convert.model_io.samples import SampleSet
 from convert.parity.verify import Original
+from convert.precision.accuracy import require_apart, require_enough
 from convert.precision.budgets import BudgetOptions, Budgets, Precision, resolve_budgets
 from convert.precision.calibration import Calibration, measure_ranges, read_calibration, read_labels
 from convert.precision.computed import COMPUTED, measure_computed
@@ -62,6 +63,9 @@ class PrecisionOptions:
                 f"`--max-accuracy-drop` needs labels, and `{self.samples}` has no array `labels`",
                 hint="add the right class of every sample: numpy.savez(path, x=x, labels=labels)",
             )
+        if self.budgets.max_accuracy_drop is not None:
+            require_enough(count_samples(own_sets), self.budgets.max_accuracy_drop)
+            require_apart(own_sets, () if data is None else data.sets)
         return RoundingTask(self.precision, self.budgets, data, labels)
 
 

@@ -44,7 +44,15 @@ def record_accuracy(report: LossReport) -> AccuracyRecord | None:
     accuracy = report.accuracy
     if accuracy is None:
         return None
-    return AccuracyRecord(accuracy.output, accuracy.samples, accuracy.original, accuracy.file)
+    interval = accuracy.interval
+    return AccuracyRecord(
+        accuracy.output,
+        accuracy.samples,
+        accuracy.original,
+        accuracy.file,
+        low=_round(interval.low),
+        high=_round(interval.high),
+    )
 
 
 def _record_loss(loss: Loss) -> LossRecord:

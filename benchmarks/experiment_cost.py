@@ -4,11 +4,10 @@ Pairs of servers, one with an experiment on its model in which every unit is enr
 the same connections for the same units. Prints a table and writes docs/results/experiment_cost.{md,json}.
 """
 
-import statistics
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +15,19 @@ from typing import Annotated
 import numpy as np
 import typer
 from onnx.parser import parse_model
-from rich import box
-from rich.progress import track
-from rich.table import Table
 
 from benchmarks.results import publish, show
-from benchmarks.server_cost import FORMATS, Server, ask_all, compare, measure, serve, write_request
+from benchmarks.server_cost import (
+    FORMATS,
+    Case,
+    Costs,
+    Server,
+    ask_all,
+    compare_in_turns,
+    serve,
+    tabulate,
+    write_request,
+)
 
 MODEL = """<ir_version: 10, opset_import: ["": 20]> digits (float[N, 1, 8, 8] image) => (float[N, 10] logits)
     <float[10, 1, 8, 8] weights = {%s}>
@@ -49,25 +55,34 @@ IMAGE = (np.random.default_rng(0).integers(0, 17, (1, 1, 8, 8)) / 16).astype(np.
 
 def main(
     turns: Annotated[int, typer.Option(min=1, help="How often everything is measured.")] = 7,
-    requests: Annotated[int, typer.Option(min=8, help="Requests in one measurement.")] = 14_000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of asking, in one measurement.")] = 1.3,
     connections: Annotated[int, typer.Option(min=1, help="Connections at once.")] = 8,
     save: Annotated[bool, typer.Option(help="Whether the results are kept.")] = True,
 ) -> None:
     """Measure and publish."""
-    costs: dict[tuple[int, str, str], list[tuple[float, float]]] = {}
+    costs: Costs = {}
     for workers in WORKERS:
-        with tempfile.TemporaryDirectory() as folder, _serve_pair(Path(folder), workers) as (plain, trial):
-            for server in (plain, trial):  # all units meet their variants, each of which is written once
-                ask_all(server, _write_requests("digits", "JSON"), 2 * UNITS, connections)
-            for turn in track(range(turns), description=f"{workers} worker(s)"):
-                for case, (model, header) in CASES.items():
-                    for form in FORMATS:
-                        data = _write_requests(model, form, header)
-                        order = (plain, trial) if turn % 2 else (trial, plain)
-                        spent = {each: measure(each, data, requests, connections) for each in order}
-                        pair = spent[plain], spent[trial]
-                        costs.setdefault((workers, form, case), []).append(pair)
-    _show(costs, turns, requests, connections, save)
+        with tempfile.TemporaryDirectory() as folder, _serve_pair(Path(folder), workers) as pair:
+            for server in pair:  # all units meet their variants, each of which is written once
+                ask_all(server, _write_requests("digits", "JSON"), connections, count=2 * UNITS)
+            cases: dict[Case, Sequence[bytes]] = {
+                (str(workers), form, case): _write_requests(model, form, header)
+                for case, (model, header) in CASES.items()
+                for form in FORMATS
+            }
+            costs |= compare_in_turns(pair, cases, turns, seconds, connections)
+    table, numbers = tabulate(("workers", "format", "asked for"), costs)
+    title = "What an experiment costs: the server's processor time for a request"
+    notes = (
+        f"Medians of {turns} turns of {seconds:g} s of requests over {connections} connections, by {UNITS} "
+        "units that have been seen before; `more` is the median of each turn's ratio, less 1. "
+        "Where no unit is named each request is its own. `another model` is one without an experiment on the "
+        "server that has one."
+    )
+    if save:
+        publish("experiment_cost", title, table, numbers, notes)
+    else:
+        show(title, [table], notes)
 
 
 def _write_models(folder: Path) -> None:
@@ -97,38 +112,6 @@ def _write_requests(model: str, form: str, header: str = "X-Adaptact-Unit") -> S
     return [
         write_request(model, form, "image", IMAGE, f"{header}: unit-{number}\r\n") for number in range(UNITS)
     ]
-
-
-def _show(
-    costs: Mapping[tuple[int, str, str], Sequence[tuple[float, float]]],
-    turns: int,
-    requests: int,
-    connections: int,
-    save: bool,
-) -> None:
-    table = Table(box=box.MARKDOWN)
-    for column in ("workers", "format", "asked for", "without, µs", "with, µs", "more", "95 % interval"):
-        table.add_column(column, justify="right" if "µs" in column or "%" in column else "left")
-    numbers = {}
-    for (workers, form, case), pairs in costs.items():
-        plain, trial = (statistics.median(column) for column in zip(*pairs, strict=True))
-        more, low, high = compare(np.array(pairs))
-        table.add_row(
-            *(str(workers), form, case, f"{plain:.1f}", f"{trial:.1f}"),
-            *(f"{more:+.1%}", f"{low:+.1%} to {high:+.1%}"),
-        )
-        numbers[f"{workers}, {form}, {case}"] = {"without": plain, "with": trial, "more": more}
-    title = "What an experiment costs: the server's processor time for a request"
-    notes = (
-        f"Medians of {turns} turns of {requests} requests over {connections} connections, by {UNITS} units "
-        "that have been seen before; `more` is the median of each turn's ratio, less 1. "
-        "Where no unit is named each request is its own. `another model` is one without an experiment on the "
-        "server that has one."
-    )
-    if save:
-        publish("experiment_cost", title, table, numbers, notes)
-    else:
-        show(title, [table], notes)
 
 
 if __name__ == "__main__":

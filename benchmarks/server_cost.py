@@ -3,21 +3,31 @@
 import json
 import re
 import socket
+import statistics
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle, islice
+from functools import partial
+from itertools import cycle, islice, takewhile
+from math import inf
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
+from rich import box
+from rich.progress import track
+from rich.table import Table
 
 FORMATS = ("JSON", "binary")
+Case: TypeAlias = tuple[str, ...]
+"""The parts of what is asked, such as model and format."""
+Costs: TypeAlias = dict[Case, list[tuple[float, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,38 +80,72 @@ def write_request(model: str, form: str, name: str, array: NDArray[np.float32], 
     return head.encode() + text + tail
 
 
-def measure(server: Server, requests: Sequence[bytes], count: int, connections: int) -> float:
+def compare_in_turns(
+    pair: tuple[Server, Server],
+    cases: Mapping[Case, Sequence[bytes]],
+    turns: int,
+    seconds: float,
+    connections: int,
+) -> Costs:
+    """What each case's requests cost the first server and the second: microseconds in each turn."""
+    costs: Costs = {case: [] for case in cases}
+    for turn in track(range(turns)):
+        for case, requests in cases.items():
+            order = pair if turn % 2 else pair[::-1]
+            spent = {server: _measure(server, requests, seconds, connections) for server in order}
+            costs[case].append((spent[pair[0]], spent[pair[1]]))
+    return costs
+
+
+def tabulate(headings: Sequence[str], costs: Costs) -> tuple[Table, dict[str, dict[str, float]]]:
+    """The costs as a table, with a column under each heading for the parts of a case; and as numbers."""
+    table = Table(box=box.MARKDOWN)
+    for column in (*headings, "without, µs", "with, µs", "more", "95 % interval"):
+        table.add_column(column, justify="right" if "µs" in column or "%" in column else "left")
+    numbers = {}
+    for case, pairs in costs.items():
+        plain, other = (statistics.median(column) for column in zip(*pairs, strict=True))
+        more, low, high = compare(np.array(pairs))
+        table.add_row(*case, f"{plain:.1f}", f"{other:.1f}", f"{more:+.1%}", f"{low:+.1%} to {high:+.1%}")
+        numbers[", ".join(case)] = {"without": plain, "with": other, "more": more, "low": low, "high": high}
+    return table, numbers
+
+
+def _measure(server: Server, requests: Sequence[bytes], seconds: float, connections: int) -> float:
     """Microseconds of the server's processor time for a request, with the writing that follows it."""
-    ask_all(server, requests, 40 * connections, connections)
+    ask_all(server, requests, connections, count=40 * connections)
     time.sleep(0.6)
     before = server.processor_seconds()
-    ask_all(server, requests, count, connections)
+    answered = ask_all(server, requests, connections, seconds)
     time.sleep(0.6)
-    return 1e6 * (server.processor_seconds() - before) / count
+    return 1e6 * (server.processor_seconds() - before) / answered
 
 
-def ask_all(server: Server, requests: Sequence[bytes], count: int, connections: int) -> None:
-    """Ask over so many connections at once."""
-    share = count // connections
-    threads = [
-        threading.Thread(
-            target=_ask, args=(server.port, islice(cycle(requests), place * share, (place + 1) * share))
-        )
-        for place in range(connections)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def ask_all(
+    server: Server,
+    requests: Sequence[bytes],
+    connections: int,
+    seconds: float = inf,
+    count: int = sys.maxsize,
+) -> int:
+    """Ask over so many connections at once, for so long or as often; the number of answers."""
+    end, share = time.perf_counter() + seconds, count // connections
+    places = [place * len(requests) // connections for place in range(connections)]
+    parts = [islice(cycle(requests), place, place + share) for place in places]
+    with ThreadPoolExecutor(connections) as pool:
+        return sum(pool.map(partial(_ask, server.port, end), parts))
 
 
-def _ask(port: int, requests: Iterator[bytes]) -> None:
+def _ask(port: int, end: float, requests: Iterator[bytes]) -> int:
+    answered = 0
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        for request in requests:
+        for request in takewhile(lambda _: time.perf_counter() < end, requests):
             connection.sendall(request)
             reply = connection.recv(65536)
             while not _is_whole(reply):
                 reply += connection.recv(65536)
+            answered += 1
+    return answered
 
 
 def _is_whole(reply: bytes) -> bool:

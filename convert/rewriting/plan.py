@@ -123,8 +123,8 @@ KINDS: tuple[PlaceKind, ...] = (
         {"cpu": "scale_to_channels", "openvino": UNCHANGED, "cuda": UNCHANGED},
     ),
 )
-"""Every kind of place. The CPU's defaults were measured, see docs/converting.md; on CUDA, where each operator
-is a kernel that reads and writes all numbers once, the defaults have the fewest operators."""
+"""Every kind of place. The defaults on the CPU were measured, see docs/converting.md; on GPUs, where each
+operator is a kernel that reads and writes all numbers once, the defaults have the fewest operators."""
 LAYOUT = ("plain_term_to_convolution", "affine_to_batchnorm", "scale_to_channels")
 """The rules that look at the neighbours of a node; they are tried again once these have their forms."""
 _CANCELLING = ("Elu", "layout of a term")

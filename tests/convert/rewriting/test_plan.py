@@ -42,6 +42,9 @@ def test_the_tables_differ_by_provider() -> None:
         "Elu",
     ]
     assert "Elu" not in list_operators(optimise(parse_graph(BESIDE), plan=FormPlan(default_forms("cpu"))))
+    forms = default_forms("openvino")
+    assert {forms[kind] for kind in ("Elu", "PRelu", "Mish")} == {UNCHANGED}
+    assert forms["Softplus"] == "softplus_to_log"  # its own kernel there has no digits left below -15
 
 
 def test_without_a_plan_it_is_the_cpus_table() -> None:

@@ -80,7 +80,7 @@ def _keep(told: list[str | None], originals: list[str]) -> list[str]:
     return [original if known is None else known for known, original in zip(told, originals, strict=True)]
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=2000)  # some megabytes of hostile texts
 def _retell(text: str, language: Language, depth: int = 0) -> str | None:
     """Of the messages that the text may be, the one that leaves the least of it in English."""
     if found := _RANGE.fullmatch(text):

@@ -7,7 +7,7 @@ from pathlib import Path
 from adaptact.files import replace_file
 from adaptact.report.drawing import draw_png
 from adaptact.report.parts import Part, Picture, Section, Table, Text
-from adaptact.text import escape
+from adaptact.text import escape, isolate
 
 FIGURES = "figures"
 _PIXELS_PER_INCH = 130
@@ -47,7 +47,7 @@ def _render_table(table: Table) -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    return re.sub(r"([\\|<>\[\]*_`])", r"\\\1", escape(text, longest=None))
+    return re.sub(r"([\\|<>\[\]*_`])", r"\\\1", isolate(escape(text, longest=None)))
 
 
 def _make_slug(title: str) -> str:

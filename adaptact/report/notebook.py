@@ -6,7 +6,7 @@ from html import escape as escape_markup
 from adaptact.languages.spoken import say
 from adaptact.report.charts import choose_ticks
 from adaptact.style import SERIES
-from adaptact.text import escape
+from adaptact.text import escape, isolate
 
 MOST_ROWS = 60
 MOST_CURVES = 32
@@ -85,7 +85,7 @@ def _row(tag: str, cells: Sequence[object]) -> str:
 
 
 def _write(text: str) -> str:
-    return escape_markup(escape(text))
+    return escape_markup(isolate(escape(text)))
 
 
 def _is_finite(value: float) -> bool:

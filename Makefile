@@ -100,6 +100,8 @@ peers: install  ## build the environments of the servers and the runtime that ou
 
 bench-providers: install  ## measure --provider auto on twenty nets (the extra openvino; peers if there are; 15 minutes)
 	$(BIN)/python -m benchmarks.providers --peer $(PEERS)/openvino/bin/python
+	$(BIN)/python -m benchmarks.provider_forms
+	$(BIN)/python -m benchmarks.bfloat16
 
 bench-serving: install  ## measure the server beside others, under overload, for ten minutes and restarted (wrk; peers; 50 minutes)
 	$(BIN)/python -m benchmarks.serving --peers $(PEERS)

@@ -49,6 +49,24 @@ def write_text(path: Path, text: str) -> None:
         raise OutputError(f"cannot write `{path}`: {error.strerror or error}") from error
 
 
+def find_cache_folder(name: str) -> Path:
+    """The user's folder for what can be made anew: `adaptact/NAME` in XDG_CACHE_HOME, or else in ~/.cache."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))  # its specification says to ignore a relative one
+    return (named if named.is_absolute() else Path.home() / ".cache") / "adaptact" / name
+
+
+def read_plain_text(path: Path, largest: int) -> str:
+    """A plain file's text. Raises OSError or ValueError for a link, a pipe, or more than so many bytes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(f"`{path}` is no plain file")
+        content = stream.read(largest + 1)
+    if len(content) > largest:
+        raise ValueError(f"`{path}` has more than {largest} bytes")
+    return content.decode()
+
+
 def require_apart(written: Path, read: Iterable[Path | str | None]) -> None:
     """Raises UsageError where a file that is to be written is one of those that are read."""
     for path in read:

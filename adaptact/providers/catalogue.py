@@ -19,9 +19,8 @@ AUTO = "auto"
 MEASURED: tuple[ProviderName, ...] = ("openvino",)
 """Those that are tried beside the CPU provider; a GPU is asked for by its name."""
 
-PROVIDERS: Mapping[str, Provider] = {
-    each.name: each for each in (CpuProvider(), CudaProvider(), OpenVinoProvider(), TensorRtRtxProvider())
-}
+_ALL: tuple[Provider, ...] = (CpuProvider(), CudaProvider(), OpenVinoProvider(), TensorRtRtxProvider())
+PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in _ALL}
 
 
 def find_provider(name: str) -> Provider:

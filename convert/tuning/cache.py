@@ -5,9 +5,6 @@ A file that is damaged, too large, not a plain file or of another key is ignored
 
 import hashlib
 import json
-import os
-import platform
-import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -16,8 +13,9 @@ from typing import Any, NoReturn
 
 import onnxruntime
 
-from adaptact.files import replace_file
+from adaptact.files import find_cache_folder, read_plain_text, replace_file
 from adaptact.providers.catalogue import find_provider
+from adaptact.providers.machine import describe_processor
 from convert.manifest.decode import decode
 from convert.manifest.records import TuningRecord
 
@@ -40,43 +38,23 @@ def make_key(graph: bytes, provider: str, threads: int, batches: Iterable[int]) 
         "graph": hashlib.sha256(graph).hexdigest(),
         "onnxruntime": onnxruntime.__version__,
         "adaptact": version("adaptact"),
-        "processor": describe_processor(provider),
+        "processor": describe_processor(with_gpus=find_provider(provider).on_gpu),
         "provider": provider,
         "threads": threads,
         "batches": list(batches),
     }
 
 
-def describe_processor(provider: str) -> str:
-    """The model of the machine's processor, and of its GPUs where those compute."""
-    names = [_read_field(Path("/proc/cpuinfo"), "model name") or platform.processor() or platform.machine()]
-    if find_provider(provider).on_gpu:
-        cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-        names += [_read_field(card, "Model") for card in cards]
-    return ", ".join(filter(None, names))
-
-
-def _read_field(path: Path, name: str) -> str:
-    """The first value of the name in a file of `name : value` lines; empty where it cannot be read."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    pairs = (line.partition(":") for line in lines)
-    return next((value.strip() for key, _, value in pairs if key.strip() == name), "")
-
-
 def cache_folder() -> Path:
     """The folder of the files: `adaptact/tuning` in XDG_CACHE_HOME, or else in ~/.cache."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))  # its specification says to ignore a relative one
-    return (named if named.is_absolute() else Path.home() / ".cache") / "adaptact" / "tuning"
+    return find_cache_folder("tuning")
 
 
 def read(key: Key) -> TuningRecord | None:
     """The record of this key; None where there is none that can be used."""
     try:
         entry: _Entry = decode(
-            _Entry, json.loads(_read_text(_find_file(key)), parse_constant=_refuse), "cache"
+            _Entry, json.loads(read_plain_text(_find_file(key), LARGEST), parse_constant=_refuse), "cache"
         )
     except (OSError, ValueError, RecursionError):  # a ManifestError is a ValueError
         return None
@@ -96,18 +74,6 @@ def write(key: Key, tuning: TuningRecord) -> None:
 
 def _find_file(key: Key) -> Path:
     return cache_folder() / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()}.json"
-
-
-def _read_text(path: Path) -> str:
-    """A plain file's text. Raises OSError or ValueError for a link, a pipe, or more than LARGEST bytes."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError(f"`{path}` is no plain file")
-        content = stream.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise ValueError(f"`{path}` has more than {LARGEST} bytes")
-    return content.decode()
 
 
 def _refuse(name: str) -> NoReturn:

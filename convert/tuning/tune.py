@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from adaptact.providers.catalogue import AUTO, PROVIDERS
+from adaptact.providers.catalogue import AUTO, PROVIDERS, find_provider
+from adaptact.providers.machine import describe_processor
 from convert.artefact.external import LARGEST, count_weight_bytes
 from convert.artefact.file import serialise
 from convert.errors import UsageError
@@ -201,7 +202,7 @@ def _start_record(options: TuningOptions, noise: float) -> TuningRecord:
         provider=options.provider,
         threads=options.threads,
         batches=options.batches,
-        processor=cache.describe_processor(options.provider),
+        processor=describe_processor(with_gpus=find_provider(options.provider).on_gpu),
         seconds=options.seconds,
         spent=0.0,
         noise=noise,

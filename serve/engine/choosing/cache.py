@@ -7,14 +7,13 @@ import fcntl
 import json
 import logging
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from adaptact.files import replace_file
+from adaptact.files import find_cache_folder, read_plain_text, replace_file
 from convert.manifest.decode import decode
 from convert.manifest.providers import ProviderChoiceRecord
 
@@ -41,7 +40,7 @@ class ChoiceCache:
         path = self._folder / f"{key}{SUFFIX}"
         try:
             choice: ProviderChoiceRecord = decode(
-                ProviderChoiceRecord, json.loads(_read_text(path)), "choice"
+                ProviderChoiceRecord, json.loads(read_plain_text(path, LARGEST)), "choice"
             )
         except (OSError, ValueError, RecursionError):  # a ManifestError is a ValueError
             return None
@@ -80,9 +79,8 @@ class ChoiceCache:
 def _list_folders(chosen: Path | None) -> Iterator[Path]:
     if chosen is not None:
         yield chosen
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))  # its specification says to ignore a relative one
     with suppress(RuntimeError):  # a user without a home
-        yield (named if named.is_absolute() else Path.home() / ".cache") / "adaptact" / "providers"
+        yield find_cache_folder("providers")
     yield Path(tempfile.gettempdir()) / f"adaptact-{os.getuid()}" / "providers"
 
 
@@ -94,15 +92,3 @@ def _prepare(folder: Path) -> bool:
         return is_own and folder.is_dir() and not folder.is_symlink() and os.access(folder, os.W_OK)
     except OSError:
         return False
-
-
-def _read_text(path: Path) -> str:
-    """A plain file's text. Raises OSError or ValueError for a link, a pipe, or more than LARGEST bytes."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError(f"`{path}` is no plain file")
-        content = stream.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise ValueError(f"`{path}` has more than {LARGEST} bytes")
-    return content.decode()

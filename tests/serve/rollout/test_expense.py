@@ -49,7 +49,8 @@ def test_the_memory_of_a_variant_is_measured_with_the_rows_of_its_runs(
 
     monkeypatch.setattr(footprint, "measure_footprint", measure)
     model = engine.model("digits", "1")
-    monkeypatch.setattr(model, "footprint", make_footprint(ModelFile("digits", "1", Path("f")), OPTIONS))
+    footprint_of_file = make_footprint(ModelFile("digits", "1", Path("f")), OPTIONS, "cpu", 1)
+    monkeypatch.setattr(model, "footprint", footprint_of_file)
     experiment = make_experiment()
     ask(engine, "1", LEAST_REQUESTS)
     until(lambda: measure_expense(engine, experiment, PHASE)["control"].memory_bytes == 7)

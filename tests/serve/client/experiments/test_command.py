@@ -88,7 +88,8 @@ def test_a_verdict_is_shown_with_its_closing_interval(
     assert shown.count("●") == 3
     assert run("show", "exp", "--language", "ja") == 0
     shown = capsys.readouterr().out
-    assert all(word in shown for word in ("判定できません", "今できること", "下書き", "ガードレール", "エラー率"))
+    words = ("判定できません", "今できること", "下書き", "ガードレール", "エラー率")
+    assert all(word in shown for word in words)
 
 
 def test_every_answer_fits_a_terminal_and_may_be_silent(

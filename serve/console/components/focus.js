@@ -14,7 +14,7 @@ export function keepFocus(opener) {
     if (opener.isConnected) return;
     stop.abort();
     const place = around.find((part) => part.isConnected && part.querySelector(STAYS));
-    if (document.activeElement === document.body) place?.querySelector(STAYS).focus();
+    if (document.activeElement === document.body) place?.querySelector(STAYS).focus({ preventScroll: true });
   });
   stop.signal.addEventListener("abort", () => observer.disconnect());
   for (const kind of ["keydown", "pointerdown"]) addEventListener(kind, () => stop.abort(), { signal: stop.signal });

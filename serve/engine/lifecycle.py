@@ -10,6 +10,7 @@ from convert.manifest.providers import ProviderChoiceRecord
 from serve.engine.catalogue import Catalogue, IndexEntry
 from serve.engine.config import CONFIG_FILE, ModelConfig, override_config, read_config
 from serve.engine.errors import (
+    DrainingError,
     EngineError,
     HungLoadError,
     ModelRefusedError,
@@ -230,10 +231,15 @@ class ModelLifecycle:
                 if read_fingerprint(file) != stamp[0]:
                     return  # what is there now is loaded by whoever follows the folder
                 new = self._loader.load(file, stamp[1])
+            except DrainingError:
+                return
             except EngineError as error:
-                reason = f"provider `{choice.provider}` was chosen and failed: {error}"
-                log.warning("%s: %s; it stays on `%s`", model.label, reason, model.provider)
-                self._loader.keep_provider(file, model, reason)
+                log.warning(
+                    "%s: provider `%s` was chosen and failed: %s", model.label, choice.provider, error
+                )
+                return
+            if (new.provider, new.threads) == (model.provider, model.threads):
+                model.choice = new.choice  # the chosen one failed
                 return
             log.info("%s: runs on `%s` from now on: %s", model.label, new.provider, choice.verdict)
             self._loaded[new] = stamp

@@ -12,7 +12,7 @@ from serve.engine.choosing.chooser import ProviderChooser
 from serve.engine.choosing.task import ChoiceTask
 from serve.engine.config import ModelConfig
 from serve.engine.description import describe_model
-from serve.engine.errors import ModelRefusedError, quote
+from serve.engine.errors import ModelRefusedError, StartupError, quote
 from serve.engine.footprint import make_footprint
 from serve.engine.loading import Cancellation, LoadThread
 from serve.engine.metrics import Metrics
@@ -76,20 +76,12 @@ class ModelLoader:
         if self._chooser is not None and model.choice is None:
             self._chooser.request(self._make_task(entry, model.config, model.digest), model.manifest, then)
 
-    def keep_provider(self, entry: ModelFile, model: ServedModel, reason: str) -> None:
-        """From now on the model stays on its provider, since the chosen one failed."""
-        if self._chooser is not None and model.choice is not None:
-            kept = replace(model.choice, provider=model.provider, threads=model.threads, verdict=reason)
-            self._chooser.remember(self._make_task(entry, model.config, model.digest), kept)
-            model.choice = kept
-
     def _load(self, entry: ModelFile, config: ModelConfig, cancellation: Cancellation) -> ServedModel:
         stamp = read_fingerprint(entry)
         policies = self._options.policies
         with self._open_checked(entry) as files:
             digest = compute_digest(files) if self._options.digests or self._chooser else ""
-            choice = self._find_choice(entry, config, digest)
-            session = Session(files, self._choose_session(choice), cancellation)
+            session, choice = self._open_session(files, self._make_task(entry, config, digest), cancellation)
             policies.check_evidence(files, session.metadata)
         session.describe(describe_model(entry, session.description, session.signature, cancellation))
         require_known_tokens(session.description.tokenizer, session, cancellation, config.run_seconds)
@@ -111,10 +103,26 @@ class ModelLoader:
         limits = options.model_limit_bytes, options.threads, config.batch_rows, options.provider_seconds
         return ChoiceTask(*about, *limits)
 
-    def _find_choice(self, entry: ModelFile, config: ModelConfig, digest: str) -> ProviderChoiceRecord | None:
-        if self._chooser is None:
-            return None
-        return self._chooser.find(self._make_task(entry, config, digest))
+    def _open_session(
+        self, files: ModelFiles, task: ChoiceTask, cancellation: Cancellation
+    ) -> tuple[Session, ProviderChoiceRecord | None]:
+        """The session on the provider, and how that was chosen; on the CPU where the chosen one fails."""
+        choice = None if self._chooser is None else self._chooser.find(task)
+        try:
+            return Session(files, self._choose_session(choice), cancellation), choice
+        except StartupError as error:
+            if (
+                self._chooser is None
+                or choice is None
+                or choice.provider == "cpu"
+                or cancellation.is_cancelled
+            ):
+                raise
+            reason = f"provider `{choice.provider}` was chosen and failed: {error}"
+            log.warning("model %s version %s: %s", quote(task.name), quote(task.version), reason)
+            choice = replace(choice, provider="cpu", threads=task.threads, verdict=reason)
+            self._chooser.remember(task, choice)
+            return Session(files, self._session_options, cancellation), choice
 
     def _choose_session(self, choice: ProviderChoiceRecord | None) -> SessionOptions:
         if choice is None:

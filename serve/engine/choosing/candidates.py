@@ -97,6 +97,8 @@ def _find_fault(
             difference = find_difference(names, answer, run_all(other, sample), tolerances)
             if difference:
                 return difference
+    except InvalidInputError:
+        return CANNOT_RUN
     except ORT_ERRORS as error:
         log.info("%s fails on what the CPU provider answers: %s", other.provider, error)
         return CANNOT_RUN

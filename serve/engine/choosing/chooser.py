@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from adaptact.languages.catalogue import mark
+from adaptact.providers.catalogue import MEASURED
 from adaptact.providers.machine import describe_processor, list_versions
 from convert.manifest.decode import ManifestError, decode
 from convert.manifest.providers import ProviderChoiceRecord
@@ -19,6 +20,7 @@ from serve.engine.choosing.task import LIMIT_SECONDS, ChoiceTask
 from serve.engine.manifest import Json
 
 MOST_KNOWN = 1024
+MOST_CANDIDATES = 64  # of one choice: each has series of its own in the metrics
 log = logging.getLogger("adaptact")
 
 Measure = Callable[[ChoiceTask], "ProviderChoiceRecord | None"]
@@ -134,8 +136,11 @@ def read_recorded(manifest: Mapping[str, Json] | None, task: ChoiceTask) -> Prov
         choice: ProviderChoiceRecord = decode(ProviderChoiceRecord, content, "choice")
     except ManifestError:
         return None
-    fits = choice.holds_for(describe_processor(), list_versions()) and choice.threads <= task.threads
-    return choice if fits else None
+    known = {"cpu", *MEASURED}
+    named = {choice.provider, *(candidate.provider for candidate in choice.candidates)}
+    is_plausible = named <= known and len(choice.candidates) <= MOST_CANDIDATES
+    fits = choice.holds_for(describe_processor(), list_versions()) and 1 <= choice.threads <= task.threads
+    return choice if is_plausible and fits else None
 
 
 def _describe_end(number: int) -> str:

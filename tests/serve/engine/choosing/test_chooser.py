@@ -103,6 +103,9 @@ def test_a_choice_of_another_machine_is_measured_again() -> None:
     assert read(as_json(replace(HERE, versions={}))) is None
     assert read(as_json(replace(HERE, threads=4))) is None
     assert read({"provider": 3}) is None
+    assert read(as_json(replace(HERE, provider="cuda"))) is None
+    assert read(as_json(replace(HERE, threads=0))) is None
+    assert read(as_json(replace(HERE, candidates=HERE.candidates * 100))) is None
     assert read_recorded(None, TASK) is None
 
 

@@ -121,6 +121,18 @@ def test_a_chosen_provider_that_fails_leaves_the_cpu_provider(
     assert "the plug-in does not load it" in caplog.text
 
 
+def test_a_server_starts_where_a_chosen_provider_fails_by_now(
+    tmp_path: Path, opened: Opened, trial: Trial
+) -> None:
+    put_scaling_model(tmp_path, 2)
+    trial.may_end.set()
+    first = opened(provider="auto")
+    until(lambda: runs_on(first) == "openvino")
+    trial.is_broken = True
+    again = opened(provider="auto")
+    assert (runs_on(again), read_factor(again), trial.count) == ("cpu", 2, 1)
+
+
 def test_another_provider_refuses_numbers_as_the_cpu_provider_does(
     tmp_path: Path, opened: Opened, trial: Trial
 ) -> None:

@@ -58,8 +58,13 @@ def is_between_blocked(node: ir.Node, value: ir.Value) -> bool:
 
 def is_read_blocked(node: ir.Node, value: ir.Value) -> bool:
     """True where `value` is in the blocked layout, and some reader of the output of `node` keeps it."""
-    readers = node.outputs[0].consumers()
-    return is_blocked(value) and any(not reader.domain and _reads_blocked(reader, node) for reader in readers)
+    if not is_blocked(value):
+        return False
+    # A curve keeps the layout, but its readers may not.
+    return any(
+        reader.op_type not in _UNARY or _list_blocked_readers(reader)
+        for reader in _list_blocked_readers(node)
+    )
 
 
 def _reads_blocked(reader: ir.Node, node: ir.Node) -> bool:
@@ -70,7 +75,16 @@ def _reads_blocked(reader: ir.Node, node: ir.Node) -> bool:
     if reader.op_type not in _NARY:
         return False
     others = [image for image in _list_images(reader) if image is not node.outputs[0]]
+    if len(others) == 1 and get_constant(others[0]) is not None:
+        return bool(
+            _list_blocked_readers(reader)
+        )  # a scale or a shift keeps the layout where what reads it does
     return all(get_constant(other) is not None or is_blocked(other) for other in others)
+
+
+def _list_blocked_readers(node: ir.Node) -> list[ir.Node]:
+    readers = node.outputs[0].consumers()
+    return [reader for reader in readers if not reader.domain and _reads_blocked(reader, node)]
 
 
 def _keeps_layout(node: ir.Node) -> bool:

@@ -27,12 +27,23 @@ def test_one_number_becomes_one_a_channel(form: str) -> None:
 
 
 def test_it_spreads_where_some_of_its_readers_keep_the_layout() -> None:
-    text = write_graph(f"c = {CONV}(x, w) m = Mul(c, s) e = Exp(m) r = Relu(m) y = Add(e, r)", WEIGHTS, SCALE)
+    back = "e = Exp(m) d = Conv<group = 4>(e, u) r = Relu(m) a = Add(d, r)"
+    text = write_graph(
+        f"c = {CONV}(x, w) m = Mul(c, s) {back} y = {CONV}(a, w)",
+        WEIGHTS,
+        SCALE,
+        write_constant("u", 4, 1, 1, 1),
+    )
     assert len(apply_rule(RULE, text).firings) == 1
 
 
 @pytest.mark.parametrize(
-    "other", [f"m = Mul(x, s) y = {CONV}(m, w)", f"c = {CONV}(x, w) m = Mul(c, s) y = Exp(m)"]
+    "other",
+    [
+        f"m = Mul(x, s) y = {CONV}(m, w)",
+        f"c = {CONV}(x, w) m = Mul(c, s) y = Exp(m)",
+        f"c = {CONV}(x, w) m = Mul(c, s) r = Relu(m) e = Exp(m) y = Sub(e, r)",
+    ],
 )
 def test_it_leaves_what_is_not_between_convolutions(other: str) -> None:
     assert not apply_rule(RULE, write_graph(other, WEIGHTS, SCALE)).firings

@@ -1,6 +1,5 @@
 """Sentences that a file or a server holds in English, said in the language of now."""
 
-import heapq
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -194,19 +193,18 @@ def _find_outside_quotes(after: str, text: str, begin: int, end: int) -> int:
 
 
 def _list_patterns(text: str) -> Iterator[_Pattern]:
-    """Those that may be the text by its first and last character; those that say more come first."""
-    known = _read_patterns()
-    ends = itertools.product((text[0], ""), (text[-1], ""))
-    found = [known[end] for end in ends if end in known]
-    yield from heapq.merge(*found, key=lambda pattern: (not pattern.parts[0], -pattern.size))
+    """Those that may be the text by its ends and their longest part; those that say more come first."""
+    known, ends = _read_patterns(), itertools.product((text[0], ""), (text[-1], ""))
+    found = [pattern for end in ends for part, pattern in known.get(end, ()) if part in text]
+    yield from sorted(found, key=lambda pattern: (not pattern.parts[0], -pattern.size))
 
 
 @lru_cache
-def _read_patterns() -> dict[tuple[str, str], list[_Pattern]]:
-    """The patterns by their first and last character, which is none where they begin or end with a place."""
-    known = [_Pattern(text) for text in list_messages() if " " in text and text not in PHRASES]
-    by_ends: dict[tuple[str, str], list[_Pattern]] = {}
-    for pattern in sorted(known, key=lambda pattern: (not pattern.parts[0], -pattern.size)):
+def _read_patterns() -> dict[tuple[str, str], list[tuple[str, _Pattern]]]:
+    """The patterns, with their longest part, by their first and last character: none for a place."""
+    by_ends: dict[tuple[str, str], list[tuple[str, _Pattern]]] = {}
+    for pattern in (_Pattern(text) for text in list_messages() if " " in text and text not in PHRASES):
         if pattern.size >= _FEWEST:
-            by_ends.setdefault((pattern.parts[0][:1], pattern.parts[-1][-1:]), []).append(pattern)
+            ends = pattern.parts[0][:1], pattern.parts[-1][-1:]
+            by_ends.setdefault(ends, []).append((max(pattern.parts[::2], key=len), pattern))
     return by_ends

@@ -114,3 +114,23 @@ def test_what_the_file_says_is_told_in_the_language_of_the_page(page: Any) -> No
         page.get_by_text("its output is read elsewhere too").evaluate("it => it.closest('[lang]').lang")
         == "en"
     )
+
+
+def test_what_was_timed_to_choose_a_provider_is_shown(page: Any) -> None:
+    def answer(route: Any) -> None:
+        overview = route.fetch().json()
+        lost = {"provider": "cpu", "threads": 2, "microseconds": [40.0, 300.0], "ratio": 1.0, "rounds": 9}
+        unusable = {"provider": "openvino", "threads": 2, "microseconds": [], "ratio": None, "rounds": 0}
+        reasons = ("not clearly faster than the first", HOSTILE[0])
+        candidates = [
+            each | {"reason": reason} for each, reason in zip((lost, unusable), reasons, strict=True)
+        ]
+        for version in overview["models"]:
+            version["choice"] = {"batches": [1, 8], "candidates": candidates}
+        route.fulfill(json=overview)
+
+    page.route("**/adaptact/v1/models", answer)
+    go(page, "models/scores/1")
+    text = _section(page, "Provenance").inner_text()
+    for word in ("cpu, 1 threads", "batch 1: 40 μs", "batch 8: 300 μs", "100%", *("not clearly", HOSTILE[0])):
+        assert word in text

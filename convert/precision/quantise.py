@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import onnx_ir as ir
+import onnxruntime as ort
 
 from convert.artefact.external import LARGEST, count_weight_bytes
 from convert.errors import ExportError, PrecisionError, UsageError
@@ -204,7 +205,9 @@ def _require_small(model: ir.Model, precision: Precision) -> None:
 def _describe_needed(task: RoundingTask) -> str:
     """The layers that can be rounded, where a graph has none."""
     if task.precision in BITS:
-        return f"{SMALLEST:,} constant float32 weights or more"
+        return (
+            f"{SMALLEST:,} constant float32 weights or more that ONNX Runtime {ort.__version__} keeps small"
+        )
     return "constant float32 weights"
 
 
@@ -229,7 +232,8 @@ def _build_schemes(
     """The ways of rounding to try, in this order, which have the same sites."""
     kinds = {name: type(module).__name__ for name, module in original.float32.named_modules()}
     if task.precision in {"weights-int8", "weights-int4"}:
-        return [WeightsScheme(model, kinds, BITS[task.precision])], task.precision, ()
+        weights = WeightsScheme(model, kinds, BITS[task.precision])
+        return [weights], task.precision, weights.unfit
     sites = find_sites(model, kinds)
     if task.precision == "fp16":
         ranges = measure_ranges(model, sets, _count_batches("watch", len(sets), on_progress))

@@ -6,9 +6,9 @@ too. On the CPU that rounds each row of the layer's input to 8 bits too, by bloc
 
 It does so for a `MatMul`, or a `Gemm` with one bias for each output, whose weights no other layer reads; else
 it makes floats of all weights in every run. So weights that layers share are written for each of them. A
-`MatMul` of matrices that a sum follows, or a `Gemm` without a bias, it would first join with what follows:
-those are written as a `Gemm` with a bias of zeros. And it takes a `Relu` or `Clip` after the layer for a part
-of rounding, and leaves both alone: those are written as `Max` and `Min`.
+`MatMul` of matrices that a sum follows it would first join with that: it is written as a `Gemm` with a bias
+of zeros. And it takes a `Relu` or `Clip` after the layer for a part of rounding, and leaves both alone: those
+are written as `Max` and `Min`. What it leaves alone for another reason stays in float32.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -20,6 +20,8 @@ import onnx_ir as ir
 from convert.errors import ExportError
 from convert.graph.nodes import get_constant, get_layer_name, get_rank, match_operator
 from convert.model_io.array import Array
+from convert.precision.fusion import find_expanded
+from convert.precision.half import UnfitLayer
 from convert.precision.sites import RoundingSite
 from convert.precision.weight_blocks import WeightBlocks, round_blocks
 
@@ -29,6 +31,7 @@ BITS: Mapping[str, int] = {"weights-int8": 8, "weights-int4": 4}
 SMALLEST = 2**16
 """The fewest weights of a layer: ONNX Runtime multiplies smaller matrices faster in float32."""
 
+SLOW = "in float32: ONNX Runtime would make floats of its weights in every run"
 _FLOAT_BITS = 32
 _Key = tuple[str, bool, float, int]
 
@@ -36,7 +39,8 @@ _Key = tuple[str, bool, float, int]
 class WeightsScheme:
     """Rounds the weights of large linear layers. Of 4 bits, those that are kept have 8, of 8 they stay float.
 
-    Raises ExportError for a graph of an older opset than OPSET.
+    `unfit` are the layers whose weights ONNX Runtime would make floats of in every run. Raises ExportError
+    for a graph of an older opset than OPSET.
     """
 
     def __init__(self, model: ir.Model, kinds: Mapping[str, str], bits: int) -> None:
@@ -46,10 +50,14 @@ class WeightsScheme:
                 f"weights in {bits} bits need opset {OPSET}, and the graph has opset {own}",
                 hint=f"--opset {OPSET}",
             )
-        self.sites = tuple(_list_sites(model, kinds, bits))
         self._model = model
         self._bits = bits
         self._blocks: dict[_Key, WeightBlocks] = {}
+        self.sites = tuple(_list_sites(model, kinds, bits))
+        expanded = find_expanded(self.round(()))
+        slow = [site for site in self.sites if not expanded.isdisjoint(map(_name_weights, site.readers))]
+        self.sites = tuple(site for site in self.sites if site not in slow)
+        self.unfit = tuple(UnfitLayer(site.layer, site.kind, SLOW) for site in slow)
 
     def is_rounding(self, kept: Collection[RoundingSite]) -> bool:
         """Whether a layer has as few bits as were asked for."""
@@ -198,7 +206,7 @@ class _Shrinking:
         name = f"{layer.weights.name}.int{bits}"
         numbers = self._write_tensor(name, blocks.whole), self._write_tensor(f"{name}_scale", blocks.scale)
         attributes = {"axis": 0, "block_size": blocks.block}
-        name = f"{layer.node.name}.weights"
+        name = _name_weights(layer.node.name or "")
         float_weights = ir.node("DequantizeLinear", numbers, attributes, name=name)
         value = float_weights.outputs[0]
         value.name, value.shape = float_weights.name, ir.Shape(blocks.whole.shape.numpy())
@@ -225,6 +233,11 @@ class _Shrinking:
             self._remove_unread(source)
         elif not value.is_graph_input():
             self._graph.initializers.pop(value.name or "", None)
+
+
+def _name_weights(layer: str) -> str:
+    """The name of the node that makes floats of a layer's weights."""
+    return f"{layer}.weights"
 
 
 def _is_joined(node: ir.Node) -> bool:

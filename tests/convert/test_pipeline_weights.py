@@ -14,8 +14,10 @@ from convert.model_io.inputs import InputSpec
 from convert.pipeline import convert
 from convert.precision.budgets import BudgetOptions, Precision
 from tests.convert.precision.networks import make_samples
+from tests.convert.precision.test_weights import keeps_small
 from tests.serve.engine.loading import load_session
 
+pytestmark = keeps_small
 LOOSE = BudgetOptions(max_error=0.2)
 TEXT = """<ir_version: 8, opset_import: ["" : 17]> m (float[N, 300] x) => (float[N, 256] y)
 <float[300, 256] w> { t = MatMul(x, w) y = Relu(t) }"""

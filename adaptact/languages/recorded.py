@@ -26,7 +26,10 @@ _LISTS, _AND = ("; ", ", "), mark(" and ")
 _LONGEST_LIST = 20
 _ASIDE = re.compile(r"(.+) \((.+)\)", re.DOTALL)
 _PHRASE = re.compile(r"([,;:]? |)(.+?)( ?)", re.DOTALL)
+_STATES = (mark("unloaded"), mark("loading"), mark("unloading"), mark("unavailable"))
+"""Of a model, which are reasons by themselves."""
 _ALONE: Mapping[str, Sequence[str]] = {
+    "value": _STATES,
     "kind": (mark("input"), mark("output"), mark("number")),
     **dict.fromkeys(("got", "hint"), (mark("nothing"), mark("none"))),
     "activity": (mark("waiting"), mark("running")),
@@ -63,6 +66,8 @@ def retell(text: str) -> str:
     """The text in the spoken language, as one or by its sentences; what is none of our messages stays."""
     if spoken() == "en" or len(text) > _LONGEST:
         return text
+    if text in _STATES:
+        return translate(text, spoken())
     whole, *sentences = (_retell_short(part) for part in (text, *_BETWEEN_SENTENCES.split(text)))
     told = [whole] if whole is not None else []
     if any(known is not None for known in sentences):

@@ -77,6 +77,11 @@ def test_every_message_is_known_again_by_its_words() -> None:
             "PSI は 0.3、限度は 0.1；KS は 0.2、NaN だけで 0.1、限度は 0.125",
         ),
         ("`m` cannot be read: Permission denied", "`m` を読めません：権限がありません"),
+        ("unloaded", "解放済み"),
+        (
+            "model `x` version `1` is not ready: unloaded",
+            "モデル `x` のバージョン `1` は準備ができていません：解放済み",
+        ),
         ("output `scores` was off by 1e-3", "output `scores` was off by 1e-3"),
         (
             "`instances[0]` is `{'text': 'a', 'pair': 'b'}`, expected a text, as the first, or "

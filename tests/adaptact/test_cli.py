@@ -153,6 +153,7 @@ def test_a_fault_of_a_command_is_not_hidden(
         run_and_end(monkeypatch, command)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -183,6 +184,7 @@ def test_a_shell_completes(words: str, expected: set[str], tmp_path: Path) -> No
     assert " torch\n" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "shell"),
     [("adaptact", "bash"), ("adaptact", "zsh"), ("adaptact", "fish"), ("adaptact-export", "bash")],

@@ -26,6 +26,7 @@ def test_another_name_is_an_attribute_error(name: str) -> None:
         getattr(adaptive_act, name)
 
 
+@pytest.mark.slow
 def test_the_first_name_loads_torch_and_the_package_does_not() -> None:
     code = (
         "import sys, adaptive_act; before = 'torch' in sys.modules\n"

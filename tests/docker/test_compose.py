@@ -1,11 +1,11 @@
 """The compose file against the compose specification, and against what it starts."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import check_jsonschema
 import pytest
+from click.testing import CliRunner, Result
 
 from serve.settings import Settings
 from tests.docker.compose import services, with_defaults
@@ -17,10 +17,9 @@ SERVICES = services(COMPOSE)
 each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES.keys())
 
 
-def validate(path: Path) -> subprocess.CompletedProcess[str]:
+def validate(path: Path) -> Result:
     """The judgement of the specification's own schema, which check-jsonschema ships unchanged."""
-    command = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", path)
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return CliRunner().invoke(check_jsonschema.main, ["--builtin-schema", "vendor.compose-spec", str(path)])
 
 
 def dockerfile_of(service: dict[str, Any]) -> Path:
@@ -37,7 +36,7 @@ def test_the_file_is_valid_with_and_without_its_defaults(tmp_path: Path) -> None
     resolved.write_text(with_defaults(COMPOSE), encoding="utf-8")
     for path in (COMPOSE, resolved):
         judged = validate(path)
-        assert judged.returncode == 0, judged.stdout + judged.stderr
+        assert judged.exit_code == 0, judged.output
 
 
 def test_a_misspelt_key_would_not_be_valid(tmp_path: Path) -> None:
@@ -46,8 +45,8 @@ def test_a_misspelt_key_would_not_be_valid(tmp_path: Path) -> None:
         COMPOSE.read_text(encoding="utf-8").replace("read_only: true\n  cap", "readonly: true\n  cap")
     )
     judged = validate(misspelt)
-    assert judged.returncode == 1
-    assert "'readonly' was unexpected" in judged.stdout
+    assert judged.exit_code == 1
+    assert "'readonly' was unexpected" in judged.output
 
 
 def test_each_image_has_its_service() -> None:

@@ -32,7 +32,7 @@ def mounts(service: dict[str, Any]) -> dict[str, str]:
 
 def test_the_file_is_valid() -> None:
     judged = validate(FLEET)
-    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert judged.exit_code == 0, judged.output
 
 
 @each_service

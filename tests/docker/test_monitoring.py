@@ -27,7 +27,7 @@ def test_the_file_is_valid_with_and_without_its_defaults(tmp_path: Path) -> None
     resolved.write_text(with_defaults(MONITORING), encoding="utf-8")
     for path in (MONITORING, resolved):
         judged = validate(path)
-        assert judged.returncode == 0, judged.stdout + judged.stderr
+        assert judged.exit_code == 0, judged.output
 
 
 @each_service
@@ -103,7 +103,7 @@ def test_a_secured_server_is_scraped_with_a_key_over_tls() -> None:
 
 def test_only_the_configuration_and_the_secrets_differ_where_servers_are_secured() -> None:
     judged = validate(MONITORING_SECURED)
-    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert judged.exit_code == 0, judged.output
     overlay = services(MONITORING_SECURED)
     assert overlay.keys() == {"prometheus"}
     assert overlay["prometheus"].keys() == {"command", "secrets"}

@@ -23,7 +23,7 @@ def settings_of(service: dict[str, Any]) -> dict[str, Any]:
 @each_overlay
 def test_the_file_is_valid_and_speaks_of_every_server(path: Path) -> None:
     judged = validate(path)
-    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert judged.exit_code == 0, judged.output
     assert services(path).keys() == BASE.keys()
 
 

@@ -289,6 +289,7 @@ def test_a_body_in_chunks_without_end_is_refused_at_the_limit(server: ServerProc
     assert server.resident_bytes() < before + 4 * 64 * MEBIBYTE
 
 
+@pytest.mark.slow
 def test_many_heads_that_do_not_end_cost_little(server: ServerProcess) -> None:
     before = server.resident_bytes()
     with contextlib.ExitStack() as opened:

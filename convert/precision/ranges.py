@@ -23,14 +23,15 @@ SHARES = np.linspace(0.1, 1.0, 91)
 
 def hold_all(distribution: Distribution) -> tuple[float, float]:
     """The range of all numbers and ROOM beyond them, which includes 0."""
-    return min(distribution.low, 0.0) * ROOM, max(distribution.high, 0.0) * ROOM
+    low, high = _find_ends(distribution)
+    return low * ROOM, high * ROOM
 
 
 def choose_range(distribution: Distribution) -> tuple[float, float]:
     """The range with the least error, which includes 0."""
-    low, high = min(distribution.low, 0.0), max(distribution.high, 0.0)
+    low, high = _find_ends(distribution)
     numbers = distribution.numbers[np.isfinite(distribution.numbers)].astype(np.float64)
-    if not numbers.size or not 0 < high - low < np.inf:
+    if not numbers.size or high == low:
         return low, high
     largest = max(high, -low)  # the squares of its shares do not overflow
     weights = np.full(numbers.size, 1 / numbers.size)
@@ -43,6 +44,15 @@ def choose_range(distribution: Distribution) -> tuple[float, float]:
     cut = _sum_tails(-numbers, weights, -lows)[:, None] + _sum_tails(numbers, weights, highs)[None, :]
     first, last = np.unravel_index(np.argmin(rounding + cut), widths.shape)
     return float(low * SHARES[first]), float(high * SHARES[last])
+
+
+def _find_ends(distribution: Distribution) -> tuple[float, float]:
+    """The least and the largest finite number, or 0: attention hides places behind infinities."""
+    finite = distribution.numbers[np.isfinite(distribution.numbers)]
+    least, largest = finite.min(initial=0), finite.max(initial=0)
+    low = distribution.low if np.isfinite(distribution.low) else least
+    high = distribution.high if np.isfinite(distribution.high) else largest
+    return min(float(low), 0.0), max(float(high), 0.0)
 
 
 def _sum_tails(numbers: Array, weights: Array, ends: Array) -> Array:

@@ -91,15 +91,18 @@ class StaticScheme:
 
 def list_rounded_values(model: ir.Model) -> list[str]:
     """The values that static rounding may give a range."""
+    graph = infer_shapes(model).graph
+    described = (*graph.input, *graph.value_info, *graph.output)
+    floats = {value.name for value in described if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
     operators = {*LINEAR, *CARRIERS, *_CLAMPS}
-    values = [
-        value
+    names = [
+        value.name
         for node in model.graph
         if node.op_type in operators
         for value in (*node.inputs[:1], *node.outputs)
-        if value is not None and value.dtype == ir.DataType.FLOAT and get_constant(value) is None
+        if value is not None and value.name in floats and get_constant(value) is None
     ]
-    return [name for name in dict.fromkeys(value.name for value in values) if name]
+    return [name for name in dict.fromkeys(names) if name]
 
 
 def _replace_biases(proto: onnx.ModelProto, biases: Mapping[str, Array]) -> onnx.ModelProto:

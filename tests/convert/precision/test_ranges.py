@@ -49,7 +49,8 @@ def test_an_extreme_that_was_not_drawn_has_its_weight() -> None:
         ([3e38, -3e38], (-3e38, 3e38)),
         ([1e-44, 0.0], (0.0, 1e-44)),
         ([], (0.0, 1.0)),
-        ([np.inf, 1.0], (0.0, np.inf)),
+        ([np.inf, 1.0], (0.0, 1.0)),
+        ([-np.inf, np.nan], (0.0, 0.0)),
     ],
 )
 def test_odd_values_have_a_range_with_0(numbers: list[float], expected: tuple[float, float]) -> None:

@@ -58,6 +58,16 @@ def test_only_rounded_layers_have_corrected_biases() -> None:
     assert _count_corrected(scheme.round(scheme.sites[:1])) == 2
 
 
+def test_values_that_no_rule_typed_are_observed_too() -> None:
+    _, _, graph = build_network("images")
+    bare = graph.clone()
+    for node in bare.graph:
+        for value in node.outputs:
+            if not value.is_graph_output():
+                value.type = None
+    assert list_rounded_values(bare) == list_rounded_values(graph) != []
+
+
 def test_layers_without_means_or_biases_are_left() -> None:
     _, _, graph = build_network("rows")
     assert correct_biases(graph, {}) == {}

@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-providers bench-serving peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test clean
+.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-providers bench-int8 bench-serving peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -95,6 +95,7 @@ peers: install  ## build the environments of the servers and the runtime that ou
 	  $(PYTHON) -m venv $$folder && $$folder/bin/pip install --quiet $$peer onnxruntime || exit 1; \
 	done
 	$(PYTHON) -m venv $(PEERS)/openvino && $(PEERS)/openvino/bin/pip install --quiet openvino==2026.4.1
+	$(PYTHON) -m venv $(PEERS)/nncf && $(PEERS)/nncf/bin/pip install --quiet nncf==3.4.0 openvino==2026.4.1 onnx onnxruntime
 	@# MLServer's workers do not start under a newer one.
 	$(PEERS)/mlserver/bin/pip install --quiet 'uvloop<0.22'
 
@@ -102,6 +103,9 @@ bench-providers: install  ## measure --provider auto on twenty nets (the extra o
 	$(BIN)/python -m benchmarks.providers --peer $(PEERS)/openvino/bin/python
 	$(BIN)/python -m benchmarks.provider_forms
 	$(BIN)/python -m benchmarks.bfloat16
+
+bench-int8: install  ## measure static int8 beside NNCF's on five nets (peers; 5 minutes)
+	$(BIN)/python -m benchmarks.int8 --peer $(PEERS)/nncf/bin/python
 
 bench-serving: install  ## measure the server beside others, under overload, for ten minutes and restarted (wrk; peers; 50 minutes)
 	$(BIN)/python -m benchmarks.serving --peers $(PEERS)

@@ -77,11 +77,11 @@ class RealModel:
             for parameter in model.parameters():
                 if parameter.ndim == 1:
                     parameter.add_(torch.randn_like(parameter), alpha=0.05)
-            _settle_statistics(model, self.example(4))
+            settle_statistics(model, self.example(4))
         return model.eval().requires_grad_(False)
 
 
-def _settle_statistics(model: nn.Module, example: tuple[Tensor, ...]) -> None:
+def settle_statistics(model: nn.Module, example: tuple[Tensor, ...]) -> None:
     """Sets each batch norm's statistics to those of these samples, as after training."""
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     usual = [norm.momentum for norm in norms]

@@ -1,0 +1,111 @@
+"""The same float32 files rounded by NNCF, and all files timed: run by another interpreter, which has NNCF.
+
+`python int8_rivals.py FOLDER` reads `NAME.float32.onnx`, `NAME.ours.onnx` and `NAME.npz` (calibration, test
+and reference) of each network, and prints JSON. It needs nncf, onnx, onnxruntime and openvino, and nothing of
+adaptact's.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROUNDS = 15
+TURN_SECONDS = 0.1
+_OPENVINO = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+
+Run = Callable[[Any], Any]
+
+
+def main() -> None:
+    """Round by NNCF, time, and print the results by network and by file and runtime."""
+    folder = Path(sys.argv[1])
+    names = sorted(path.name.removesuffix(".float32.onnx") for path in folder.glob("*.float32.onnx"))
+    results = {}
+    for name in names:
+        data = np.load(folder / f"{name}.npz")
+        _quantise(folder, name, data["calibration"])
+        results[name] = _compare(folder, name, data)
+        print(name, file=sys.stderr, flush=True)
+    print(json.dumps(results))
+
+
+def _quantise(folder: Path, name: str, calibration: Any) -> None:
+    """Write NNCF's file: as people would, one sample at a time, its transformer mode for transformers."""
+    import nncf  # type: ignore[import-not-found]  # noqa: PLC0415  # only the peer has it
+    import onnx  # noqa: PLC0415
+
+    kind = nncf.ModelType.TRANSFORMER if "ViT" in name else None
+    rows = [{"x": calibration[place : place + 1]} for place in range(min(len(calibration), 300))]
+    graph = onnx.load(folder / f"{name}.float32.onnx")
+    rounded = nncf.quantize(
+        graph, nncf.Dataset(rows), preset=nncf.QuantizationPreset.MIXED, model_type=kind, subset_size=300
+    )
+    onnx.save(rounded, folder / f"{name}.nncf.onnx")
+
+
+def _compare(folder: Path, name: str, data: Any) -> dict[str, dict[str, float]]:
+    """Of each file by each runtime: the time over float32's by ONNX Runtime, and errors over the scale."""
+    test, reference = data["test"], data["reference"]
+    runs: dict[str, Run] = {}
+    for method in ("float32", "ours", "nncf"):
+        for runtime, load in (("ONNX Runtime", _load_in_onnx_runtime), ("OpenVINO", _load_in_openvino)):
+            runs[f"{method}, {runtime}"] = load(folder / f"{name}.{method}.onnx")
+    ratios = _time(runs, test[:1])
+    scale = np.abs(reference).max()
+    results = {}
+    for key, run in runs.items():
+        errors = (np.concatenate([run(sample[None]).copy() for sample in test]) - reference) / scale
+        results[key] = {
+            "time": ratios[key],
+            "typical": float(np.sqrt((errors**2).mean())),
+            "largest": float(np.abs(errors).max()),
+        }
+    return results
+
+
+def _load_in_onnx_runtime(path: Path) -> Run:
+    import onnxruntime as ort  # noqa: PLC0415
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda x: session.run(None, {name: x})[0]
+
+
+def _load_in_openvino(path: Path) -> Run:
+    import openvino  # type: ignore[import-not-found]  # noqa: PLC0415  # only the peer has it
+
+    compiled = openvino.Core().compile_model(str(path), "CPU", _OPENVINO)
+    request, output = compiled.create_infer_request(), compiled.output(0)
+    return lambda x: request.infer({0: x})[output]
+
+
+def _time(runs: dict[str, Run], x: Any) -> dict[str, float]:
+    """The medians of the ratios to the first run's time, in turns, by the time of the processor."""
+    turns: dict[str, list[float]] = {key: [] for key in runs}
+    for run in runs.values():
+        run(x)
+    for number in range(ROUNDS):
+        for key in list(runs)[:: 1 if number % 2 else -1]:
+            count, start = 0, time.process_time()
+            while time.process_time() - start < TURN_SECONDS:
+                runs[key](x)
+                count += 1
+            turns[key].append((time.process_time() - start) / count)
+    first = next(iter(turns.values()))
+    return {
+        key: statistics.median(mine / other for mine, other in zip(times, first, strict=True))
+        for key, times in turns.items()
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
+from adaptact.languages.catalogue import mark
 from convert.errors import ExportError
 from convert.graph.nodes import get_constant, get_layer_name, get_rank, match_operator
 from convert.model_io.array import Array
@@ -31,7 +32,7 @@ BITS: Mapping[str, int] = {"weights-int8": 8, "weights-int4": 4}
 SMALLEST = 2**16
 """The fewest weights of a layer: ONNX Runtime multiplies smaller matrices faster in float32."""
 
-SLOW = "in float32: ONNX Runtime would make floats of its weights in every run"
+SLOW = mark("in float32: ONNX Runtime would make floats of its weights in every run")
 _FLOAT_BITS = 32
 _Key = tuple[str, bool, float, int]
 

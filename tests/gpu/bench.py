@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -125,6 +126,15 @@ def run(session: Session, x: Array) -> Array:
     """The only output."""
     (output,) = session.signature.outputs
     return np.asarray(session.run({"x": x}, [output.name])[0])
+
+
+def ask(url: str, x: Array) -> Array:
+    """What the server answers of the model `rows`."""
+    tensor = {"name": "x", "shape": list(x.shape), "datatype": "FP32", "data": x.ravel().tolist()}
+    reply = httpx.post(f"{url}/v2/models/rows/infer", json={"inputs": [tensor]}, timeout=60)
+    require(reply.status_code == 200, f"HTTP {reply.status_code}: {reply.text[:200]}")
+    (output,) = reply.json()["outputs"]
+    return np.array(output["data"]).reshape(output["shape"])
 
 
 def measure_error(result: Array, expected: Array) -> float:

@@ -5,13 +5,13 @@ import subprocess
 import time
 
 import httpx
-import numpy as np
 
 from tests.docker.paths import DOCKER, ROOT
 from tests.gpu.bench import (
     Bench,
     CheckError,
     NotHereError,
+    ask,
     make_samples,
     measure_error,
     open_session,
@@ -53,12 +53,7 @@ def _ask(bench: Bench, url: str) -> float:
         require(time.monotonic() < end, f"not ready after {READY_SECONDS} s")
         time.sleep(0.5)
     x = make_samples("rows", 2)
-    tensor = {"name": "x", "shape": list(x.shape), "datatype": "FP32", "data": x.ravel().tolist()}
-    reply = httpx.post(f"{url}/v2/models/rows/infer", json={"inputs": [tensor]}, timeout=60)
-    require(reply.status_code == 200, f"HTTP {reply.status_code}: {reply.text[:200]}")
-    (output,) = reply.json()["outputs"]
-    expected = run(open_session(bench.files["rows"], "cpu"), x)
-    error = measure_error(np.array(output["data"]).reshape(output["shape"]), expected)
+    error = measure_error(ask(url, x), run(open_session(bench.files["rows"], "cpu"), x))
     require(error < LARGEST, f"off by {error:.2g} of the scale")
     return error
 

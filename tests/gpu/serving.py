@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 
-import httpx
 import numpy as np
 from prometheus_client import CollectorRegistry
 
@@ -19,6 +18,7 @@ from tests.gpu.bench import (
     Bench,
     CheckError,
     NotHereError,
+    ask,
     compare_times,
     make_samples,
     measure_error,
@@ -131,11 +131,7 @@ def _serve(bench: Bench, provider: ProviderChoice) -> str:
     expected = run(open_session(bench.files["rows"], "cpu"), x)
     server = ServerProcess("--models", str(bench.folder / "models"), "--provider", provider)
     try:
-        tensor = {"name": "x", "shape": list(x.shape), "datatype": "FP32", "data": x.ravel().tolist()}
-        reply = httpx.post(f"{server.url}/v2/models/rows/infer", json={"inputs": [tensor]}, timeout=60)
-        require(reply.status_code == 200, f"HTTP {reply.status_code}: {reply.text[:200]}")
-        (output,) = reply.json()["outputs"]
-        error = measure_error(np.array(output["data"]).reshape(output["shape"]), expected)
+        error = measure_error(ask(server.url, x), expected)
         require(error < LARGEST, f"off by {error:.2g} of the scale")
     finally:
         code = server.stop()

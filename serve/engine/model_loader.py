@@ -67,14 +67,18 @@ class ModelLoader:
             self._chooser.close()
 
     def choose_provider(
-        self, entry: ModelFile, model: ServedModel, then: Callable[[ProviderChoiceRecord], None]
+        self,
+        entry: ModelFile,
+        config: ModelConfig,
+        model: ServedModel,
+        then: Callable[[ProviderChoiceRecord], None],
     ) -> None:
         """Find the provider that the model is to run on, where that is measured and not known yet.
 
-        `then` is called in another thread; a load from then on takes that provider.
+        `then` is called in another thread; a load with this configuration takes that provider from then on.
         """
         if self._chooser is not None and model.choice is None:
-            self._chooser.request(self._make_task(entry, model.config, model.digest), model.manifest, then)
+            self._chooser.request(self._make_task(entry, config, model.digest), model.manifest, then)
 
     def _load(self, entry: ModelFile, config: ModelConfig, cancellation: Cancellation) -> ServedModel:
         stamp = read_fingerprint(entry)

@@ -84,6 +84,15 @@ def test_what_was_chosen_before_is_loaded_at_once(tmp_path: Path, opened: Opened
     assert trial.count == 1
 
 
+def test_a_model_that_takes_few_rows_is_switched_too(tmp_path: Path, opened: Opened, trial: Trial) -> None:
+    few = {"sizes": [{"name": "N", "low": 1, "high": 4}]}
+    models.put(tmp_path, "m", models.with_manifest(models.model(models.DOUBLE), few))
+    trial.may_end.set()
+    engine = opened(provider="auto")
+    assert engine.model("m").config.batch_rows == 4
+    until(lambda: runs_on(engine) == "openvino")
+
+
 def test_another_file_is_chosen_for_anew(tmp_path: Path, opened: Opened, trial: Trial) -> None:
     put_scaling_model(tmp_path, 2)
     trial.may_end.set()

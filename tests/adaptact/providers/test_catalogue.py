@@ -1,5 +1,6 @@
 import json
 import os
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -11,7 +12,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 from adaptact.errors import ProviderError, UnsuitableModelError
 from adaptact.providers import built_in
 from adaptact.providers.catalogue import PROVIDERS, ProviderName, find_provider
-from adaptact.providers.provider import Ort, count_nodes
+from adaptact.providers.provider import Ort, Precision, count_nodes
 from tests.openvino import require_openvino
 
 # ONNX Runtime leaves `Det` to the CPU where a provider has no such operator.
@@ -86,6 +87,19 @@ def test_a_run_that_fails_says_so_and_gives_no_earlier_answer(threads: int) -> N
         else:
             with pytest.raises(RuntimeException, match="reshape: the shape of input data"):
                 session.run(None, given)
+
+
+@pytest.mark.parametrize(("able", "computed"), [("FP32 INT8", ()), ("BF16 FP32", ("bf16",)), ("", ())])
+def test_openvino_is_asked_for_what_the_processor_has_alone(
+    able: str, computed: tuple[Precision, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take bfloat16 for fp16, and float32 for both, and say nothing."""
+    provider = PROVIDERS["openvino"]
+    device = SimpleNamespace(ep_metadata={"OPTIMIZATION_CAPABILITIES": able})
+    monkeypatch.setattr(provider, "find_devices", lambda: [device], raising=False)
+    fewer: tuple[Precision, ...] = ("bf16", "fp16")
+    assert tuple(precision for precision in fewer if provider.computes(precision)) == computed
+    assert provider.computes("fp32")
 
 
 def test_a_provider_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ import orjson
 
 from serve.drift.baseline import LARGEST_COUNT, BaselineError
 from serve.drift.watcher import Watcher
-from serve.drift.window import Past, Slice, Tallies
+from serve.drift.window import Past, Tallies, TimeSlice
 
 FORMAT = 1
 LARGEST_FILE = 32 * 2**20
@@ -182,7 +182,7 @@ def _parse(content: Any, expected: Mapping[str, object], shape: tuple[int, int])
             raise BaselineError(f"its `{name}` is another one than now")
     try:
         slices = [
-            Slice(_read_number(each["age"]), _read_tallies(each["tallies"], shape))
+            TimeSlice(_read_number(each["age"]), _read_tallies(each["tallies"], shape))
             for each in content["slices"]
         ]
         seconds, at, ticks = (_read_number(content[name]) for name in ("seconds", "at", "ticks"))

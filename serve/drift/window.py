@@ -16,7 +16,7 @@ Tallies = NDArray[np.int64]
 """A row for each series."""
 
 
-class Slice(NamedTuple):
+class TimeSlice(NamedTuple):
     """What was counted within one slice of time."""
 
     age: float
@@ -27,7 +27,7 @@ class Slice(NamedTuple):
 class Past(NamedTuple):
     """A window as it was at one moment, for a later process."""
 
-    slices: Sequence[Slice]
+    slices: Sequence[TimeSlice]
     seconds: float
     """How long they took."""
     at: float
@@ -80,7 +80,7 @@ class SlidingWindow:
             self._forget()
             now = self._clock()
             slices = [
-                Slice(now - number * self._slice_seconds, tallies.copy())
+                TimeSlice(now - number * self._slice_seconds, tallies.copy())
                 for number, tallies in self._slices.items()
             ]
         return Past(slices, self.count_seconds(), time(), monotonic(), read_boot())

@@ -11,7 +11,7 @@ import pytest
 from serve.drift import stored_windows, window
 from serve.drift.monitor import WINDOWS, DriftMonitor
 from serve.drift.options import DriftOptions
-from serve.drift.window import Past, Slice, SlidingWindow
+from serve.drift.window import Past, SlidingWindow, TimeSlice
 from serve.engine import Engine
 from tests.serve.drift import files
 from tests.serve.drift.files import NET, Watched, ask, draw, open_watched
@@ -169,7 +169,7 @@ def test_time_between_two_processes_counts(
     monkeypatch.setattr(window, "time", lambda: 1e6 + later)
     monkeypatch.setattr(window, "monotonic", lambda: 70.0)
     one = np.ones((1, 1), np.int64)
-    past = Past([Slice(age, one) for age in (0.0, 40.0, 80.0)], 90.0, 1e6, 70.0, boot)
+    past = Past([TimeSlice(age, one) for age in (0.0, 40.0, 80.0)], 90.0, 1e6, 70.0, boot)
     taken = SlidingWindow(1, 1, 120.0, clock)
     taken.absorb(past)
     assert taken.read().sum() == kept

@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-providers bench-int8 bench-serving peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test clean
+.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-activations bench-providers bench-int8 bench-serving peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -86,6 +86,9 @@ bench: install  ## measure what README and docs quote, into docs/results (an hou
 	$(BIN)/python -m benchmarks.stability
 	$(BIN)/python -m benchmarks.experiment_statistics
 	$(BIN)/python docs/readme.py
+
+bench-activations: install  ## measure every activation in the exported file, relative to ReLU (eight minutes)
+	$(BIN)/python -m benchmarks.activation_ratios
 
 PEERS := build/peers
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adaptive_act import model_factory
+from benchmarks.models.residual import residual
 
 WIDTHS = (3, 32, 64, 64, 128, 128, 128)
 FEATURES, HEADS, INNER, TOKENS = 256, 4, 1024, 64
@@ -25,7 +26,7 @@ class Network:
     @property
     def factory(self) -> str:
         """The factory that a checkpoint names."""
-        return f"{__name__}:{self.build.__name__}"
+        return f"{self.build.__module__}:{self.build.__name__}"
 
     def example(self, batch: int) -> Tensor:
         """The same normal numbers on every call, [batch, ...]."""
@@ -77,6 +78,7 @@ def transformer() -> nn.Module:
 
 NETWORKS = {
     "CNN": Network(convolutions, (3, 32, 32), (1, 16)),
+    "residual": Network(residual, (3, 32, 32), (1, 8)),
     "MLP": Network(perceptron, (784,), (1, 32)),
     "transformer": Network(transformer, (TOKENS, FEATURES), (1,)),
 }

@@ -17,15 +17,20 @@ WARM_UP_SECONDS = 0.1
 TURN_SECONDS = 0.02
 
 
-def take_turns(runs: Mapping[str, Run], rounds: int, turn_seconds: float = TURN_SECONDS) -> Times:
+def take_turns(
+    runs: Mapping[str, Run],
+    rounds: int,
+    turn_seconds: float = TURN_SECONDS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Times:
     """The median seconds of one run of each function in each round; compare them by `median_ratio`."""
     for run in runs.values():
-        _time_turn(run, WARM_UP_SECONDS)
+        _time_turn(run, WARM_UP_SECONDS, clock)
     times: Times = {name: [] for name in runs}
     for number in range(rounds):
         # Back and forth, so that a drift during a round favours no function.
         for name in runs if number % 2 == 0 else reversed(list(runs)):
-            times[name].append(statistics.median(_time_turn(runs[name], turn_seconds)))
+            times[name].append(statistics.median(_time_turn(runs[name], turn_seconds, clock)))
     return times
 
 
@@ -34,14 +39,14 @@ def median_ratio(times: Mapping[str, list[float]], name: str, to: str) -> float:
     return statistics.median(mine / other for mine, other in zip(times[name], times[to], strict=True))
 
 
-def _time_turn(run: Run, seconds: float) -> list[float]:
+def _time_turn(run: Run, seconds: float, clock: Callable[[], float]) -> list[float]:
     """The seconds of each run, one after another until the time is over."""
     times: list[float] = []
-    end = time.perf_counter() + seconds
-    while not times or time.perf_counter() < end:
-        start = time.perf_counter()
+    end = clock() + seconds
+    while not times or clock() < end:
+        start = clock()
         run()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return times
 
 

@@ -145,7 +145,7 @@ def _try_lock(folder: Path) -> Iterator[bool]:
     """Whether the folder is of a process that has ended; no other one finds so until the block ends."""
     try:
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # others have removed it, or it is none of this server's
         yield False
         return
     try:

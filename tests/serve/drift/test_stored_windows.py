@@ -141,6 +141,17 @@ def test_a_folder_that_cannot_be_written_stops_nothing(
     assert "what is counted of drift is not stored" in caplog.text
 
 
+def test_what_is_no_folder_of_a_process_is_left(drift_options: DriftOptions, tmp_path: Path) -> None:
+    windows = tmp_path / "state" / WINDOWS
+    (windows / "foreign" / stored_windows.LOCK).mkdir(parents=True)
+    (windows / "file").write_text("")
+    for _ in range(2):
+        _count(drift_options, 16)
+    with _serve(drift_options) as (_, monitor):
+        assert _read_rows(monitor) == 32
+    assert (windows / "foreign").is_dir()
+
+
 def test_without_a_state_folder_nothing_is_stored(drift_options: DriftOptions, tmp_path: Path) -> None:
     monitor = DriftMonitor(replace(drift_options, state_folder=None))
     engine: Engine = open_watched(tmp_path / "models", monitor)

@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
 
@@ -10,7 +11,7 @@ from onnx.parser import parse_model
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
 from adaptact.errors import ProviderError, UnsuitableModelError
-from adaptact.providers import built_in
+from adaptact.providers import built_in, openvino
 from adaptact.providers.catalogue import PROVIDERS, ProviderName, find_provider
 from adaptact.providers.provider import Ort, Precision, count_nodes
 from tests.openvino import require_openvino
@@ -63,12 +64,43 @@ def test_rounded_graphs_are_exact_on_a_processor_without_vnni(
         assert options.get_session_config_entry(built_in.EXACT_PRODUCTS) == str(int(entry))
 
 
-def test_openvino_has_the_sessions_threads_and_pins_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (read_config(1)["INFERENCE_NUM_THREADS"], read_config(1)["NUM_STREAMS"]) == ("1", "0")
-    assert (read_config(3)["INFERENCE_NUM_THREADS"], read_config(3)["NUM_STREAMS"]) == ("3", "1")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {7})
-    assert (read_config(0)["INFERENCE_NUM_THREADS"], read_config(0)["NUM_STREAMS"]) == ("1", "0")
-    assert read_config(1)["ENABLE_CPU_PINNING"] == "NO"
+@pytest.mark.parametrize(
+    ("asked", "cores", "limit", "taken"),
+    [
+        *((1, 4, "", ("1", "0")), (3, 4, "", ("3", "1")), (0, 4, "", ("4", "1")), (0, 1, "", ("1", "0"))),
+        *((2, 1, "", ("1", "0")), (4, 4, "150000 100000", ("1", "0")), (4, 4, "max 100000", ("4", "1"))),
+    ],
+)
+def test_openvino_has_no_stream_of_one_thread_which_would_lose_errors(
+    asked: int,
+    cores: int,
+    limit: str,
+    taken: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "cpu.max").write_text(limit)
+    monkeypatch.setattr(openvino, "_CPU_LIMIT", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    config = read_config(asked)
+    assert (config["INFERENCE_NUM_THREADS"], config["NUM_STREAMS"]) == taken
+    assert config["ENABLE_CPU_PINNING"] == "NO"
+
+
+def test_two_threads_that_openvino_makes_one_of_are_the_calling_one() -> None:
+    require_openvino()
+    provider = openvino.OpenVinoProvider()
+    one = json.dumps({"CPU": {"INFERENCE_NUM_THREADS": "1", "NUM_STREAMS": "1"}})
+    options = make_options()
+    session = provider._open(openvino.RESHAPE, options, {"load_config": one}, 0)
+    with pytest.raises(RuntimeException, match="reshape: the shape of input data"):
+        session.run(None, {"x": np.ones(6, np.float32), "t": np.array((4, 4))})
+
+
+def test_the_failing_model_is_what_onnx_writes() -> None:
+    graph = "g (float[N] x, int64[2] t) => (float[A, B] y) { y = Reshape(x, t) }"
+    text = f'<ir_version: 8, opset_import: ["": 17]> {graph}'
+    assert parse_model(text).SerializeToString() == openvino.RESHAPE
 
 
 @pytest.mark.parametrize("threads", [1, 2])

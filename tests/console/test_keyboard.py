@@ -1,11 +1,13 @@
 """The console by the keyboard alone, with little motion and in large print."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.console.conftest import go
+from tests.console.conftest import go, start_server
+from tests.console.models import write_models
 from tests.console.test_accessibility import PLACES
 from tests.console.units import MODEL, NAME, run_experiment
 from tests.serve.process import ServerProcess
@@ -16,6 +18,21 @@ FOCUS = """() => {
   const { activeElement: it } = document;
   return it === document.body ? "nothing" : (it.ariaLabel || it.innerText || it.value || it.tagName).trim();
 }"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of these tests alone, which name and promote some of them."""
+    made = tmp_path_factory.mktemp("keyboard") / "models"
+    write_models(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[ServerProcess]:
+    """Their server."""
+    with start_server(folder) as started:
+        yield started
 
 
 def _reach(page: Any, name: str, key: str = "Tab") -> None:
@@ -53,10 +70,12 @@ def test_an_alias_is_set_and_the_focus_goes_back_to_its_button(page: Any) -> Non
     page.keyboard.press("Enter")
     page.get_by_role("dialog").wait_for()
     page.get_by_label("Alias", exact=True).focus()
+    page.keyboard.press("Control+a")
     page.keyboard.type("canary")
     _reach(page, "Set the alias")
     page.keyboard.press("Enter")
     page.get_by_role("dialog").wait_for(state="detached")
+    page.get_by_text("canary", exact=True).wait_for()
     assert page.evaluate(FOCUS) == "Aliases of scores"
 
 

@@ -61,8 +61,8 @@ def _round_part(part: Array, bits: int) -> tuple[Array, Array]:
     best_error = np.full(largest.shape, np.inf)
     best_scale, best = np.ones(largest.shape, np.float32), np.zeros(part.shape, np.float32)
     for share in _SHRINKING[bits]:
-        scale = (largest * np.float32(share / most)).astype(np.float32)
-        scale[scale < np.finfo(np.float32).tiny] = 1  # a quotient by less may overflow
+        # A quotient by less may overflow; more, for a block of zeros, would scale up the rounding of sums.
+        scale = np.maximum(largest * np.float32(share / most), np.finfo(np.float32).tiny)
         numbers = np.clip(np.rint(part / scale[:, None]), -most - 1, most)
         error = np.square(numbers * scale[:, None] - part, dtype=np.float64).sum(axis=1)
         better = error < best_error

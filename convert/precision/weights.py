@@ -172,9 +172,11 @@ class _Shrinking:
         if bias is not None:
             node.op_type = "Gemm"
             node.resize_inputs(3)
+            own_bias = node.inputs[2]
             node.replace_input_with(2, self._write_tensor(f"{node.name}.bias", ir.tensor(bias)))
             for name in ("alpha", "beta", "transB"):
                 node.attributes.pop(name, None)
+            self._remove_unread(own_bias)
         self._remove_unread(before)
         clamp = _find_clamp(node)
         if clamp is not None:

@@ -210,6 +210,8 @@ def test_layers_read_their_weights_in_every_way(case: str, bits: int) -> None:
     x = make_samples(SPEC, 7)
     rounded = scheme.round(())
     assert ("DequantizeLinear" in {node.op_type for node in rounded.graph}) == is_rounded
+    read = {value for node in rounded.graph for value in node.inputs}
+    assert set(rounded.graph.initializers.values()) <= read
     if is_rounded and "Gather" not in body:
         assert "w" not in rounded.graph.initializers
     (expected,) = _open(serialise(graph)).run(None, {"x": x})
@@ -250,6 +252,14 @@ def test_weights_that_are_not_finite_stay_as_they_are(number: float) -> None:
     weights = np.ones((300, 256), np.float32)
     weights[7, 9] = number
     assert not WeightsScheme(parse_layers("y = MatMul(x, w)", weights), {}, 8).sites
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_weights_of_zero_give_nothing(bits: int) -> None:
+    graph = parse_layers("y = MatMul(x, w)", np.zeros((300, 256), np.float32))
+    rounded = WeightsScheme(graph, {}, bits).round(())
+    (result,) = _open(serialise(rounded)).run(None, {"x": 1e3 * make_samples(SPEC, 4)})
+    assert np.abs(result).max() < 1e-30
 
 
 def _restore(weights: Array, bits: int) -> Array:

@@ -9,7 +9,7 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time, thread_time
@@ -26,7 +26,7 @@ from benchmarks.rivals import try_tool
 from convert.model_io.runtime import REFUSALS
 
 FILES = {"torch": "torch.onnx", "cpu": "cpu.onnx", "openvino": "openvino.onnx"}
-CHECKPOINT, FEED = "model.pt", "feed.npz"
+CHECKPOINT = "model.pt"
 PEER, COMPILED, AUTO = "OpenVINO's runtime", "torch.compile", "auto"
 CHOICE_SECONDS = 1.0
 """Of timing for the choice of `auto`, as the server has by default."""
@@ -40,9 +40,9 @@ Timer = Callable[[], float]
 class Peer:
     """OpenVINO's own runtime, in the environment that has it; it takes its turns when told to."""
 
-    def __init__(self, python: Path, folder: Path, threads: int) -> None:
+    def __init__(self, python: Path, file: Path, feed: Path, threads: int) -> None:
         script = Path(__file__).with_name("provider_peer.py")
-        command = [str(python), str(script), str(folder / FILES["torch"]), str(folder / FEED), str(threads)]
+        command = [str(python), str(script), str(file), str(feed), str(threads)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         self.turn()  # it compiles, and chooses kernels
@@ -98,10 +98,11 @@ def choose(
     return candidates[find_fastest(turns, clock, clock() + CHOICE_SECONDS).chosen]
 
 
-def measure_cell(folder: Path, threads: int, seconds: float, python: Path | None) -> dict[str, Any]:
+def measure_cell(
+    folder: Path, batch: int, threads: int, seconds: float, python: Path | None
+) -> dict[str, Any]:
     """The milliseconds of each, the median of their ratios to torch's file, the choice, and what failed."""
-    with np.load(folder / FEED) as stored:
-        feed = {name: stored[name] for name in stored.files}
+    feed = _read_feed(folder, batch)
     failed: dict[str, str] = {}
     runs: dict[str, Run] = {}
     for key, file in FILES.items():
@@ -113,7 +114,7 @@ def measure_cell(folder: Path, threads: int, seconds: float, python: Path | None
     provider, number, run = choose(folder, threads, feed, failed)
     if (provider, number) != (provider, threads):
         runs[AUTO] = run
-    peer = _open_peer(python, folder, threads, failed)
+    peer = _open_peer(python, folder, batch, threads, failed)
     times = _take_turns(runs, peer, threads, seconds)
     times.setdefault(AUTO, times[provider])
     return {
@@ -126,12 +127,14 @@ def measure_cell(folder: Path, threads: int, seconds: float, python: Path | None
     }
 
 
-def _open_peer(python: Path | None, folder: Path, threads: int, failed: dict[str, str]) -> Peer | None:
+def _open_peer(
+    python: Path | None, folder: Path, batch: int, threads: int, failed: dict[str, str]
+) -> Peer | None:
     if python is None:
         failed[PEER] = "not installed"
         return None
     try:
-        return Peer(python, folder, threads)
+        return Peer(python, folder / FILES["torch"], find_feed(folder, batch), threads)
     except (RuntimeError, OSError) as error:
         failed[PEER] = str(error)[:200]
         return None
@@ -182,8 +185,7 @@ def measure_compiled(net: str, folder: Path, batch: int, seconds: int) -> dict[s
         if reason is not None:
             late = perf_counter() - began >= seconds
             return {"failed": f"not done after {seconds} s" if late else reason}
-        with np.load(folder / FEED) as stored:
-            feed = {name: stored[name] for name in stored.files}
+        feed = _read_feed(folder, batch)
         runs: dict[str, Run] = {
             "torch": open_session(folder / FILES["torch"], "cpu", 1, feed),
             COMPILED: lambda: compiled(*example),
@@ -201,31 +203,36 @@ def _compare(times: Mapping[str, list[float]], key: str, to: str) -> float:
     return statistics.median(mine / other for mine, other in zip(times[key], times[to], strict=True))
 
 
-def write_files(net: str, folder: Path, batch: int | None) -> None:
-    """Write the checkpoint and torch's file."""
+def find_feed(folder: Path, batch: int) -> Path:
+    """The file of the inputs of one run."""
+    return folder / f"feed.{batch}.npz"
+
+
+def _read_feed(folder: Path, batch: int) -> dict[str, NDArray[np.generic]]:
+    with np.load(find_feed(folder, batch)) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def write_files(net: str, folder: Path, fixed: int | None, batches: Sequence[int]) -> None:
+    """Write the checkpoint, torch's file, of one batch where that is fixed, and the inputs of each batch."""
     from benchmarks.provider_subjects import Export  # noqa: PLC0415  # it loads torch
 
-    Export(net, batch).write(folder, CHECKPOINT, FILES["torch"])
-
-
-def write_feed(net: str, folder: Path, batch: int) -> None:
-    """Write the inputs of one run."""
-    from benchmarks.provider_subjects import NETS  # noqa: PLC0415  # it loads torch
-
-    subject = NETS[net]
-    arrays = {name: value.numpy() for name, value in zip(subject.inputs, subject.example(batch), strict=True)}
-    np.savez(folder / FEED, allow_pickle=False, **arrays)
+    export = Export(net, fixed)
+    export.write(folder, CHECKPOINT, FILES["torch"])
+    for batch in batches:
+        example = zip(export.subject.inputs, export.example(batch), strict=True)
+        arrays = {name: value.numpy() for name, value in example}
+        np.savez(find_feed(folder, batch), allow_pickle=False, **arrays)
 
 
 def main(step: str, net: str, folder: str, *rest: str) -> None:
     """Do one step, and print what it measured."""
     where = Path(folder)
     if step == "files":
-        write_files(net, where, int(rest[0]) or None)
-    elif step == "feed":
-        write_feed(net, where, int(rest[0]))
+        write_files(net, where, int(rest[0]) or None, list(map(int, rest[1:])))
     elif step == "compiled":
         sys.stdout.write(json.dumps(measure_compiled(net, where, int(rest[0]), int(rest[1]))))
     else:
-        python = Path(rest[2]) if rest[2] else None
-        sys.stdout.write(json.dumps(measure_cell(where, int(rest[0]), float(rest[1]), python)))
+        python = Path(rest[3]) if rest[3] else None
+        cell = measure_cell(where, int(rest[0]), int(rest[1]), float(rest[2]), python)
+        sys.stdout.write(json.dumps(cell))

@@ -67,15 +67,16 @@ def _measure_net(net: str, quick: bool, peer: Path | None) -> Cell:
     cell: Cell = {"cells": {}, "compiled": {}, "exports": {}}
     for export in list_exports(net, BATCHES):
         with tempfile.TemporaryDirectory() as folder:
-            cell["exports"] |= _export(net, Path(folder), export.batch)
-            for batch in BATCHES if export.batch is None else (export.batch,):
+            batches = BATCHES if export.batch is None else (export.batch,)
+            cell["exports"] |= _export(net, Path(folder), export.batch, batches)
+            for batch in batches:
                 _measure_batch(cell, net, Path(folder), batch, quick, peer)
     return cell
 
 
-def _export(net: str, folder: Path, batch: int | None) -> Mapping[str, str]:
+def _export(net: str, folder: Path, batch: int | None, batches: Sequence[int]) -> Mapping[str, str]:
     """Why files of ours could not be made, by the provider."""
-    run(STEP, "files", net, str(folder), str(batch or 0)).require_success()
+    run(STEP, "files", net, str(folder), str(batch or 0), *map(str, batches)).require_success()
     suffix = "" if batch is None else f", batch {batch}"
 
     def make(provider: str) -> FinishedProcess:
@@ -87,10 +88,9 @@ def _export(net: str, folder: Path, batch: int | None) -> Mapping[str, str]:
 
 
 def _measure_batch(cell: Cell, net: str, folder: Path, batch: int, quick: bool, peer: Path | None) -> None:
-    run(STEP, "feed", net, str(folder), str(batch)).require_success()
     seconds = FEWER_SECONDS if quick else CELL_SECONDS
     for threads in THREADS:
-        options = str(threads), str(seconds), str(peer or "")
+        options = str(batch), str(threads), str(seconds), str(peer or "")
         done = run(STEP, "cell", net, str(folder), *options).require_success()
         cell["cells"][f"{batch}, {threads}"] = json.loads(done.stdout.splitlines()[-1])
     if batch == 1 and not quick:

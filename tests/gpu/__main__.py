@@ -36,13 +36,13 @@ Check = Callable[[Bench], str]
 CHECKS: Mapping[str, Check] = {
     "parity in full float32": check_parity,
     "TF32": check_tf32,
-    "lower precisions": check_precisions,
     "CUDA graphs": check_graphs,
     "joined requests": check_batching,
     "limit of memory": check_memory_limit,
     "ended runs": check_cancellation,
     "server": check_server,
     "`--provider auto`": check_auto,
+    "lower precisions": check_precisions,
     "CUDA image": check_image,
 }
 

@@ -36,6 +36,7 @@ def test_a_model_says_what_it_takes_and_gives(client: Client, path: str) -> None
         "platform": "onnxruntime_onnx",
         "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 3]}],
         "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 3]}],
+        "parameters": {"provider": "cpu", "threads": 1},
     }
 
 

@@ -115,7 +115,16 @@ def test_the_audit_log_is_read_by_administrators_and_reading_is_not_noted(
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", f"limit={MOST_LINES + 1}", "limit=x", "before=x", "before=" + "1" * 41, "outcome=x", "text=" + "x" * 201]
+    "query",
+    [
+        "limit=0",
+        f"limit={MOST_LINES + 1}",
+        "limit=x",
+        "before=x",
+        "before=" + "1" * 41,
+        "outcome=x",
+        "text=" + "x" * 201,
+    ],
 )
 def test_what_is_asked_of_the_audit_log_is_bounded(
     fresh_engine: Engine, changing: Path, access: AccessControl, query: str

@@ -52,6 +52,7 @@ def test_a_session_knows_its_own_threads(tmp_path: Path) -> None:
     with open_files(ModelFile("m", "1", path), 2**20) as files:
         assert Session(files, OPTIONS).pool == set()
         session = Session(files, replace(OPTIONS, threads=3))
+    assert session.pool is not None
     assert len(session.pool) == 2
     assert session.pool <= {int(name) for name in os.listdir("/proc/self/task")}
     assert session.file_bytes == path.stat().st_size

@@ -47,18 +47,16 @@ class StoredWindows:
 
     def save(self, watchers: Collection[Watcher]) -> None:
         """Store what has changed; what was stored of versions that are gone stays until it is too old."""
-        states = {watcher: (watcher.number, watcher.window.changes) for watcher in watchers}
-        changed = [each for each in watchers if each.window.changes and states[each] != self._find(each)]
+        changed = [each for each in watchers if each.window.changes and not self._has_saved(each)]
         if not changed and self._own is None:
             return
         own = self._open()
         for watcher in changed:
-            _replace(own / _name_file(watcher), _write(self._describe(watcher)))
-            self._saved[_name_file(watcher)] = states[watcher]
+            self._save(watcher, own)
         self._remove_old(own)
 
     def adopt(self, watchers: Collection[Watcher]) -> None:
-        """Add what ended processes have counted of these versions to their windows, and remove it there."""
+        """Add what ended processes have counted of these versions to their windows, and keep it as one's own."""
         named = {_name_file(watcher): watcher for watcher in watchers}
         for folder in self._list_folders():
             with _try_lock(folder) as is_mine:
@@ -77,6 +75,11 @@ class StoredWindows:
             os.close(self._lock)
             self._lock, self._own = -1, None
 
+    def _save(self, watcher: Watcher, own: Path) -> None:
+        state = (watcher.number, watcher.window.changes)
+        _replace(own / _name_file(watcher), _write(self._describe(watcher)))
+        self._saved[_name_file(watcher)] = state
+
     def _open(self) -> Path:
         """This process's folder, whose lock it holds."""
         if self._own is None or not self._own.is_dir():
@@ -90,8 +93,8 @@ class StoredWindows:
             self._saved.clear()
         return self._own
 
-    def _find(self, watcher: Watcher) -> tuple[int, int] | None:
-        return self._saved.get(_name_file(watcher))
+    def _has_saved(self, watcher: Watcher) -> bool:
+        return self._saved.get(_name_file(watcher)) == (watcher.number, watcher.window.changes)
 
     def _list_folders(self) -> list[Path]:
         if not self._folder.is_dir():
@@ -128,8 +131,14 @@ class StoredWindows:
             log.warning("%s: what an earlier process counted of its drift is dropped: %s", label, error)
             path.unlink(missing_ok=True)
             return
+        own = self._open() / path.name
+        if not own.exists():
+            path.rename(own)  # in one step: a crash here neither loses it nor counts it twice
+            watcher.window.absorb(past)
+            return
         path.unlink()  # first: what is lost with a crash here would else be counted twice
         watcher.window.absorb(past)
+        self._save(watcher, own.parent)
 
     def _remove_old(self, folder: Path) -> None:
         oldest = time() - self._window_seconds

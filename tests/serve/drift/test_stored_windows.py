@@ -2,6 +2,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from serve.engine import Engine
 from tests.serve.drift import files
 from tests.serve.drift.files import NET, Watched, ask, draw, open_watched
 from tests.serve.drift.test_window import Clock
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -68,6 +70,34 @@ def test_one_of_several_processes_takes_over_what_an_ended_one_counted(drift_opt
             assert [_read_rows(each.monitor) for each in (first, second)] == [0, 0]  # it lives
             ended.monitor.close()
             assert sorted(_read_rows(each.monitor) for each in (first, second)) == [0, 160]
+
+
+def test_a_process_that_is_killed_soon_has_lost_nothing_that_it_took_over(
+    drift_options: DriftOptions,
+) -> None:
+    _count(drift_options, 160)
+    for _ in range(2):
+        with _serve(drift_options) as (_, monitor):
+            until(partial(_has_rows, monitor, 160))
+    _count(drift_options, 160)
+    with _serve(drift_options) as (_, monitor):
+        assert _read_rows(monitor) == 320
+
+
+def test_what_several_ended_processes_counted_is_kept_at_once(drift_options: DriftOptions) -> None:
+    with _serve(drift_options) as first, _serve(drift_options) as second:
+        for each in (first, second):
+            ask(*each, draw(160))
+            each.monitor.store()
+    assert len(_list_stored(drift_options)) == 2
+    for _ in range(2):
+        with _serve(drift_options) as (_, monitor):
+            until(partial(_has_rows, monitor, 320))
+
+
+def _has_rows(monitor: DriftMonitor, rows: int) -> bool:
+    [counted] = monitor.read_windows()
+    return int(counted.tallies[0, 0]) == rows
 
 
 def _edit(**changes: object) -> Callable[[bytes], bytes]:

@@ -26,8 +26,8 @@ ACT = Reference(
     "https://eur-lex.europa.eu/eli/reg/2024/1689/oj",
     mark(
         "This mapping is its makers' reading, in words of their own. Each row was compared with the wording "
-        "of Annex IV as three copies of it give it, all alike, but not with the Official Journal itself, "
-        "which is at the address above, nor with Regulation (EU) 2026/1744, which has amended the Act since. "
+        "of Annex IV as two verbatim copies of it give it, which agree, but not with the Official Journal "
+        "itself, which is at the address above, nor with Regulation (EU) 2026/1744, which has amended the Act since. "
         "Whether the text applies depends on the use: Articles 6 and 11, Annexes I and III."
     ),
 )

@@ -44,6 +44,7 @@ class StoredWindows:
         self._own: Path | None = None
         self._lock = -1
         self._saved: dict[str, tuple[int, int]] = {}
+        self._unreadable: set[Path] = set()
 
     def save(self, watchers: Collection[Watcher]) -> None:
         """Store what has changed; what was stored of versions that are gone stays until it is too old."""
@@ -56,15 +57,15 @@ class StoredWindows:
         self._remove_old(own)
 
     def adopt(self, watchers: Collection[Watcher]) -> None:
-        """Add what ended processes have counted of these versions to their windows, and keep it as one's own."""
+        """Add to the windows what ended processes have counted of these versions; it is stored as one's own."""
         named = {_name_file(watcher): watcher for watcher in watchers}
         for folder in self._list_folders():
             with _try_lock(folder) as is_mine:
                 if not is_mine:
                     continue
                 for path in folder.glob(f"*{SUFFIX}"):
-                    if path.name in named:
-                        self._take(path, named[path.name])
+                    if path.name in named and path not in self._unreadable:
+                        self._try_to_take(path, named[path.name])
                 self._remove_old(folder)
                 if not any(folder.glob(f"*{SUFFIX}")):
                     shutil.rmtree(folder, ignore_errors=True)
@@ -121,6 +122,14 @@ class StoredWindows:
             "window_seconds": self._window_seconds,
         }
 
+    def _try_to_take(self, path: Path, watcher: Watcher) -> None:
+        """What cannot be read stays where it is, and stops nothing else from being stored."""
+        try:
+            self._take(path, watcher)
+        except OSError as error:
+            self._unreadable.add(path)
+            log.warning("`%s` cannot be taken over, and is left: %s", path, error.strerror)
+
     def _take(self, path: Path, watcher: Watcher) -> None:
         try:
             with path.open("rb") as stream:
@@ -143,7 +152,7 @@ class StoredWindows:
     def _remove_old(self, folder: Path) -> None:
         oldest = time() - self._window_seconds
         for path in folder.glob(f"*{SUFFIX}"):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 if path.stat().st_mtime < oldest:
                     path.unlink()
                     self._saved.pop(path.name, None)

@@ -95,7 +95,7 @@ function Filters({ wanted, set }) {
   return html`
     <div class="audit-filters" role="search">
       <${Field} label=${t("Filter by caller, path or request")} hint=${t("All words, in the whole log")}>
-        ${(id) => html`<input id=${id} type="search" value=${wanted.text} onInput=${(event) => set({ ...wanted, text: event.target.value })} />`}
+        ${(id) => html`<input id=${id} type="search" maxlength="200" value=${wanted.text} onInput=${(event) => set({ ...wanted, text: event.target.value })} />`}
       <//>
       <${ChoiceField} label=${t("Outcome")} value=${wanted.outcome} choices=${outcomes} set=${(outcome) => set({ ...wanted, outcome })} />
     </div>

@@ -32,6 +32,7 @@ async function readVersion(name, wanted, signal) {
   const ready = model.versions.filter(({ state }) => state === "READY");
   const number = wanted ?? model.default ?? ready[ready.length - 1]?.version;
   const version = model.versions.find((other) => other.version === number);
+  if (!version && wanted) throw new ApiError(404, t("there is no version {version} of it", { version: wanted }), name);
   if (!version) throw new ApiError(404, t("no version of it answers"), name);
   if (version.state !== "READY") return { model, version };
   const [metadata, evidence, drift] = await Promise.all([

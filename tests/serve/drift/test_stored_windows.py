@@ -95,6 +95,19 @@ def test_what_several_ended_processes_counted_is_kept_at_once(drift_options: Dri
             until(partial(_has_rows, monitor, 320))
 
 
+def test_one_thing_that_cannot_be_read_stops_nothing_else(
+    drift_options: DriftOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    _count(drift_options, 160)
+    [stored] = _list_stored(drift_options)
+    stored.unlink()
+    stored.mkdir()
+    _count(drift_options, 160)
+    assert caplog.text.count("cannot be taken over, and is left: Is a directory") == 1
+    with _serve(drift_options) as (_, monitor):
+        assert _read_rows(monitor) == 160
+
+
 def _has_rows(monitor: DriftMonitor, rows: int) -> bool:
     [counted] = monitor.read_windows()
     return int(counted.tallies[0, 0]) == rows

@@ -57,7 +57,7 @@ class StoredWindows:
         self._remove_old(own)
 
     def adopt(self, watchers: Collection[Watcher]) -> None:
-        """Add to the windows what ended processes have counted of these versions; it is stored as one's own."""
+        """Add to the windows what ended processes have counted of these versions; own it from now on."""
         named = {_name_file(watcher): watcher for watcher in watchers}
         for folder in self._list_folders():
             with _try_lock(folder) as is_mine:

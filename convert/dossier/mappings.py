@@ -27,8 +27,8 @@ ACT = Reference(
     mark(
         "This mapping is its makers' reading, in words of their own. Each row was compared with the wording "
         "of Annex IV as two verbatim copies of it give it, which agree, but not with the Official Journal "
-        "itself, which is at the address above, nor with Regulation (EU) 2026/1744, which has amended the Act "
-        "since. Whether the text applies depends on the use: Articles 6 and 11, Annexes I and III."
+        "itself, which is at the address above, nor with Regulation (EU) 2026/1744, which has amended the "
+        "Act since. Whether the text applies depends on the use: Articles 6 and 11, Annexes I and III."
     ),
 )
 GUIDELINES = Reference(

@@ -20,7 +20,7 @@ from tests.convert.artefact.test_external import _make_graph, _run, _write
 from tests.convert.isolated import NOBODY, limit_file_size, run_isolated
 from tests.convert.sources import files
 
-KILLS = int(os.environ.get("ADAPTACT_KILLS", "15"))
+KILLS = int(os.environ.get("ADAPTACT_KILLS", "6"))
 MODES: tuple[Placement, ...] = ("always", "never")
 
 

@@ -27,7 +27,7 @@ from tests.serve.fuzz.__main__ import main
 from tests.serve.fuzz.targets import TARGETS
 
 COUNT = int(os.environ.get("ADAPTACT_FUZZ", "60"))
-EXECUTIONS = int(os.environ.get("ADAPTACT_FUZZ", "3000"))
+EXECUTIONS = int(os.environ.get("ADAPTACT_FUZZ", "1500"))
 often = settings(max_examples=COUNT, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 MAX_FREE = 2**63
 

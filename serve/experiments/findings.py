@@ -223,7 +223,7 @@ class Progress:
     """Units of all variants whose outcomes are known; the fewest, where metrics differ."""
     planned_units: int
     open_units: int
-    """Units that still wait for their outcome."""
+    """Units whose time for an outcome still runs; what is known of them does not count before."""
     days_to_go: float | None
     """At today's traffic; None without traffic, 0 once the plan is fulfilled."""
 

@@ -231,7 +231,7 @@ class SectionWriter:
             *((say("candidate"), _describe_variant(candidate, known)) for candidate in definition.candidates),
             (say("stage"), f"{name_word(known.phase.stage)} {amounts.show_step(known.phase.step_percent)}"),
             (say("progress"), done),
-            (say("units that wait for their outcome"), f"{progress.open_units:,}"),
+            (say("units whose time for an outcome still runs"), f"{progress.open_units:,}"),
             (say("days to go at today's traffic"), amounts.show_day_count(progress.days_to_go)),
             (say("chance of a wrong verdict"), f"{definition.alpha:g}"),
             (say("revision"), str(known.revision)),

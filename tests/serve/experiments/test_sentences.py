@@ -29,7 +29,7 @@ def test_a_better_candidate_is_told_with_interval_sample_and_costs() -> None:
 def test_an_undecided_verdict_says_what_is_missing() -> None:
     sentence = judge(define(), gather(100, 105, open_units=12, units_per_day=1000)).sentences["en"]
     assert sentence.startswith("Undecided between v2 and v1.")
-    assert "Known from 2,000 units, 40 % of the plan. 12 more still wait" in sentence
+    assert "Known from 2,000 units, 40 % of the plan. 12 more count once the time" in sentence
     assert sentence.endswith("About 3 days to go at today's traffic.")
 
 

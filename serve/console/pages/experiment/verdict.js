@@ -20,7 +20,7 @@ export function Verdict({ results }) {
 function Progress({ progress: { units, planned_units: planned, open_units: open, days_to_go: days } }) {
   const parts = [
     t("{units} of {planned} planned units", { units: formatCount(units), planned: formatCount(planned) }),
-    open > 0 && t("{count} wait for their outcome", { count: formatCount(open) }),
+    open > 0 && t("{count} count once the time for their outcome is over", { count: formatCount(open) }),
     days > 0 && t("days to go at today's traffic: {days}", { days: formatDays(days) }),
   ];
   const done = Math.min(1, planned ? units / planned : 0);

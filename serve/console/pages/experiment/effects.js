@@ -23,7 +23,7 @@ export function Effects({ known, results, looks, phases }) {
   return html`
     <section class="card">
       <h2>${t("Effect over time")}</h2>
-      ${!charts.length && html`<p class="note">${t("There is no effect to draw yet: the first look is taken once the experiment runs and outcomes are reported.")}</p>`}
+      ${!charts.length && html`<p class="note">${t("There is no effect to draw yet: it is drawn from the first look on at which outcomes count.")}</p>`}
       ${charts.length > 0 && html`<p class="note">${t("The band holds the true effect at all times at once; the dashed line is no effect, dotted lines are new phases.")}</p>`}
       <div class="columns">
         ${charts.map(({ metric, found }) => html`<${EffectChart} key=${`${metric.name} ${metric.candidate}`} ...${{ metric, found, phases, control: known.definition.control.name }} />`)}

@@ -108,7 +108,7 @@ def test_equal_evidence_gives_equal_pages() -> None:
 @pytest.mark.parametrize("looks", [0, 1])
 def test_an_experiment_that_has_just_begun_has_a_page(looks: int) -> None:
     page = render_report(make_evidence(looks, width=None), "en")
-    assert ("No look has been taken yet" in page) == (looks == 0)
+    assert ("There is no effect to draw yet" in page) == (looks == 0)
 
 
 def test_an_experiment_that_ended_before_a_look_does_not_wait_for_one() -> None:
@@ -116,7 +116,7 @@ def test_an_experiment_that_ended_before_a_look_does_not_wait_for_one() -> None:
     phase = begun.experiment.phase.model_copy(update={"stage": "promoted"})
     experiment = begun.experiment.model_copy(update={"phase": phase})
     page = render_report(dataclasses.replace(begun, experiment=experiment), "en")
-    assert "No look has been taken yet" not in page
+    assert "There is no effect to draw yet" not in page
     assert page.count("No look was taken while it ran") == 2
 
 

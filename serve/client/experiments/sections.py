@@ -14,7 +14,9 @@ from serve.client.experiments.trail import describe_detail, explain_reason, name
 from serve.client.experiments.words import name_word
 
 DIGEST_CHARACTERS = 12
-_NO_LOOKS = mark("There is no effect to draw yet: it is drawn from the first look on at which outcomes count.")
+_NO_LOOKS = mark(
+    "There is no effect to draw yet: it is drawn from the first look on at which outcomes count."
+)
 _NO_LOOKS_KEPT = mark(
     "No look was taken while it ran: it ran for a shorter time than lies between two looks."
 )

@@ -1,8 +1,9 @@
 /** The texts in the reader's language, and numbers and times as people there write them. */
 
+import { remember } from "./memory.js";
 import { computed, signal } from "./view.js";
 
-const REMEMBERED = "adaptact.language";
+const remembered = remember(() => localStorage, "adaptact.language");
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 
 /** The languages that can be chosen, each by its own name. */
@@ -23,12 +24,12 @@ export function t(text, values = {}) {
 /** Show this language, and remember it in this browser. */
 export async function chooseLanguage(chosen) {
   await show(chosen);
-  localStorage.setItem(REMEMBERED, chosen);
+  remembered.write(chosen);
 }
 
 /** Show the remembered language, or else the first of the browser's that there is. */
 export async function startLanguage() {
-  const wanted = [localStorage.getItem(REMEMBERED), ...navigator.languages.map((tag) => tag.split("-")[0])];
+  const wanted = [remembered.read(), ...navigator.languages.map((tag) => tag.split("-")[0])];
   await show(wanted.find((tag) => tag in LANGUAGES) || "en");
 }
 

@@ -1,11 +1,12 @@
 /** The reader's key, for as long as this tab lives, and what the server says that the reader may do. */
 
+import { remember } from "./memory.js";
 import { signal } from "./view.js";
 
-const REMEMBERED = "adaptact.key";
+const remembered = remember(() => sessionStorage, "adaptact.key");
 
 /** The key that requests carry; empty for none. */
-export const key = signal(sessionStorage.getItem(REMEMBERED) || "");
+export const key = signal(remembered.read());
 
 /** How often somebody signed in or out: all is read anew each time. */
 export const entries = signal(0);
@@ -27,8 +28,7 @@ export function loseRole(role) {
 /** Send this key from now on. */
 export function signIn(secret) {
   key.value = secret.trim();
-  if (key.value) sessionStorage.setItem(REMEMBERED, key.value);
-  else sessionStorage.removeItem(REMEMBERED);
+  remembered.write(key.value);
   reader.value = null;
   needsKey.value = false;
   entries.value += 1;

@@ -1,8 +1,9 @@
 /** Light or dark: the system's choice until one is made here, which this browser remembers. */
 
+import { remember } from "./memory.js";
 import { signal } from "./view.js";
 
-const REMEMBERED = "adaptact.theme";
+const remembered = remember(() => localStorage, "adaptact.theme");
 const DARK = "(prefers-color-scheme: dark)";
 const system = matchMedia(DARK);
 const darkRules = [...document.styleSheets]
@@ -14,15 +15,14 @@ export const theme = signal("light");
 
 /** Show the remembered theme, or else the system's, and follow the system where none is remembered. */
 export function startTheme() {
-  show(localStorage.getItem(REMEMBERED) || systemTheme());
-  system.addEventListener("change", () => localStorage.getItem(REMEMBERED) || show(systemTheme()));
+  show(remembered.read() || systemTheme());
+  system.addEventListener("change", () => remembered.read() || show(systemTheme()));
 }
 
 /** Show the other theme; what the system shows anyway need not be remembered. */
 export function switchTheme() {
   const chosen = theme.value === "dark" ? "light" : "dark";
-  if (chosen === systemTheme()) localStorage.removeItem(REMEMBERED);
-  else localStorage.setItem(REMEMBERED, chosen);
+  remembered.write(chosen === systemTheme() ? "" : chosen);
   show(chosen);
 }
 

@@ -272,7 +272,8 @@ class _Writer:
         )
         if progress.open_units:
             yield self.say(
-                "{units} more count once the time for their outcome is over.", units=show_count(progress.open_units)
+                "{units} more count once the time for their outcome is over.",
+                units=show_count(progress.open_units),
             )
         if self.verdict.kind != "undecided":
             return

@@ -159,3 +159,21 @@ def test_the_key_is_sent_to_this_server_alone_and_no_cookie_is(door: Any) -> Non
     assert all("cookie" not in request for request in sent)
     bearers = [request["url"] for request in sent if "authorization" in request]
     assert any(url.endswith("/adaptact/v1/live") for url in bearers)
+
+
+NOTHING_KEPT = """for (const name of ["localStorage", "sessionStorage"])
+  Object.defineProperty(window, name, { get() { throw new DOMException("denied", "SecurityError"); } });"""
+
+
+def test_a_browser_that_keeps_nothing_for_sites_shows_the_console_all_the_same(
+    context: Any, locked: ServerProcess
+) -> None:
+    page = context.new_page()
+    complaints: list[str] = []
+    watch(page, complaints)
+    page.add_init_script(NOTHING_KEPT)
+    page.goto(f"{locked.url}/console")
+    page.get_by_role("heading", name="Sign in").wait_for()
+    _sign_in(page, "ops")
+    page.get_by_role("button", name="Unload scores").wait_for()
+    assert complaints == []

@@ -8,6 +8,7 @@
 # below /opt/adaptact/versions; `current` names the one that runs and `previous` the one before. A version that does not
 # become ready is taken back. Settings, keys, models and state are never touched.
 set -euo pipefail
+unset PYTHONPATH PYTHONHOME # the new environment's programs must find its own packages
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 wheels=$here/wheels python=python3 extras=serve root='' start=yes rollback=no

@@ -46,7 +46,7 @@ class APReLU(Activation):
         nn.Identity: {"a": 1.0},
     }
     onnx_ops = (
-        *("Relu", "Min", "ReduceMean", "ReduceMean", "Concat", "Gemm", "Relu", "Gemm", "Reshape"),
+        *("Relu", "Clip", "ReduceMean", "ReduceMean", "Concat", "Gemm", "Relu", "Gemm", "Reshape"),
         *("Mul", "Tanh", "Mul", "Add", "Mul", "Add"),
     )
 

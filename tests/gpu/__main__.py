@@ -50,6 +50,13 @@ CHECKS: Mapping[str, Check] = {
 def main(arguments: Sequence[str]) -> int:
     """The exit code."""
     logging.disable(logging.WARNING)
+    try:
+        return _run(arguments)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _run(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--rehearse"]:
         outcomes = list(run_checks(("cpu",), CHECKS, time.monotonic() + SECONDS))
         return int(any(outcome.verdict == "FAILED" for outcome in outcomes))

@@ -4,7 +4,8 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from types import SimpleNamespace
+from typing import Any, cast, get_args
 
 import httpx
 import numpy as np
@@ -17,7 +18,9 @@ from serve.drift.judging import judge
 from serve.drift.measuring import DriftMetrics
 from serve.drift.plan import Plan
 from serve.drift.watcher import SampleCounts
+from serve.engine.choosing.collector import ProviderCollector
 from serve.engine.metrics import Reason
+from serve.engine.model import ServedModel
 from serve.observe.access_log import SAFE_ID
 from serve.settings import Settings
 from tests.serve import models
@@ -73,6 +76,15 @@ def test_the_table_of_drift_has_every_series_and_its_labels() -> None:
     assert documented == list_drift()
 
 
+def list_choice() -> dict[str, set[str]]:
+    """The same of the times by which `--provider auto` has chosen, which other servers do not have."""
+    candidate = SimpleNamespace(provider="cpu", threads=1, microseconds=(2.0,))
+    choice = SimpleNamespace(batches=(1,), candidates=(candidate,))
+    model = SimpleNamespace(name="net", version="1", provider="cpu", threads=1, choice=choice)
+    families = ProviderCollector(lambda: [cast(ServedModel, model)]).collect()
+    return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+
+
 @pytest.mark.slow
 def test_the_tables_have_every_series_and_its_labels(shown: dict[str, set[str]]) -> None:
     documented = {}
@@ -84,7 +96,7 @@ def test_the_tables_have_every_series_and_its_labels(shown: dict[str, set[str]])
             is_histogram = name.endswith(HISTOGRAM) and "nv_" not in name
             family = re.sub("_(bucket|sum|count)$", "", name) if is_histogram else name
             families.setdefault(family, set()).update(labels - {"le"})
-    assert documented == families
+    assert documented == families | list_choice()
 
 
 def test_the_table_of_reasons_has_every_reason() -> None:

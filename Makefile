@@ -45,7 +45,7 @@ pytest: install  ## run every test
 quick: install  ## run most tests, for the loop of a day (under 3 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
-browser-test: install  ## test the console in the system's Chromium (package chromium; 3 minutes)
+browser-test: install  ## test the console in the system's Chromium (package chromium; 4 minutes)
 	ADAPTACT_BROWSER=1 $(BIN)/python -m pytest -q -m browser tests/console
 
 lint: install  ## check style and types

@@ -76,7 +76,9 @@ def test_a_thread_keeps_its_core_from_one_run_to_the_next(
     gate = Gate(engine.model("double"), monkeypatch, joins=False)
 
     async def ask() -> None:
-        tasks = start_requests(engine, "double", *[ROW] * 5)
+        tasks = start_requests(engine, "double", ROW)
+        await asyncio.to_thread(gate.wait_for_a_run)  # else another thread might borrow the core meanwhile
+        tasks += start_requests(engine, "double", *[ROW] * 4)
         await asyncio.to_thread(until, lambda: engine.count_pending() == 5)
         gate.open()
         await collect(tasks)

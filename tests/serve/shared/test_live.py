@@ -10,28 +10,14 @@ from prometheus_client import CollectorRegistry
 from serve.engine import Engine, Metrics, open_engine
 from serve.engine.metrics import SECOND_BOUNDS, Series
 from serve.rollout.measuring import VariantMetrics
-from serve.shared.channel import Json
 from serve.shared.live import LIVE, LiveReader
 from serve.shared.process_memory import ProcessMemory
 from serve.shared.worker_group import WorkerGroup
 from tests.serve import models
 from tests.serve.conftest import options
+from tests.serve.shared.pair import Pair
 
 ROW = {"x": np.ones((1, 3), np.float32)}
-
-
-class _Pair(WorkerGroup):
-    """Two workers, of which this is one."""
-
-    def __init__(self, other: WorkerGroup) -> None:
-        super().__init__()
-        self._other = other
-
-    async def broadcast(self, verb: str, *arguments: Json) -> list[Json]:
-        """What they answer, as it comes through a channel."""
-        answers = [await group.answer(verb, list(arguments)) for group in (self, self._other)]
-        copied: list[Json] = json.loads(json.dumps(answers))
-        return copied
 
 
 @pytest.fixture
@@ -68,7 +54,7 @@ def test_workers_are_added_up(folder: Path) -> None:
         other = WorkerGroup()
         LiveReader(second, other, lambda: [("try", "b", _variant(100.0))])
         own = LiveReader(
-            first, _Pair(other), lambda: [("try", "b", _variant(1e-5)), ("try", "a", _variant(1.0))]
+            first, Pair(other), lambda: [("try", "b", _variant(1e-5)), ("try", "a", _variant(1.0))]
         )
         _serve(first, 2)
         _serve(second, 3)

@@ -1,5 +1,4 @@
 import asyncio
-import json
 from pathlib import Path
 
 import orjson
@@ -15,6 +14,7 @@ from serve.shared.live import LiveReader, subtract
 from serve.shared.live_history import LARGEST, SECONDS, LiveHistory, Note, Notes
 from serve.shared.worker_group import WorkerGroup
 from tests.serve.in_process import Client
+from tests.serve.shared.pair import Pair
 
 NOW = 1_000_000
 
@@ -25,17 +25,6 @@ class _Clock:
 
     def __call__(self) -> float:
         return float(SECONDS * self.moment)
-
-
-class _Pair(WorkerGroup):
-    def __init__(self, other: WorkerGroup) -> None:
-        super().__init__()
-        self._other = other
-
-    async def broadcast(self, verb: str, *arguments: Json) -> list[Json]:
-        answers = [await group.answer(verb, list(arguments)) for group in (self, self._other)]
-        copied: list[Json] = json.loads(json.dumps(answers))
-        return copied
 
 
 @pytest.fixture
@@ -50,7 +39,7 @@ def pair(engine: Engine) -> tuple[LiveHistory, LiveHistory]:
     """Two workers; the first one asks both."""
     other = WorkerGroup()
     second = LiveHistory(LiveReader(engine, other), other)
-    group = _Pair(other)
+    group = Pair(other)
     return LiveHistory(LiveReader(engine, group), group), second
 
 

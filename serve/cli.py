@@ -22,7 +22,7 @@ from adaptact.exit_codes import FAILED
 from adaptact.options import AsJson, Quiet
 from adaptact.text import LONGEST_LINE, escape_line
 from serve.engine.errors import StartupError
-from serve.settings import FILE, PREFIX, Settings
+from serve.settings import FILE, PREFIX, Settings, find_panel
 
 if TYPE_CHECKING:
     from serve.workers.options import Announcement, SupervisorOptions
@@ -30,18 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("adaptact")
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
-# Titles by the first setting of each panel, in the order of the settings.
-PANELS = {
-    "models": "Server",
-    "provider": "Execution",
-    "model_limit_mib": "Model repository",
-    "batching": "Batching and queues",
-    "require_parity": "Policies, aliases, replacement",
-    "cuda_device": "CUDA",
-    "triton_metrics": "Metrics, logs and traces",
-    "keys": "Access control and TLS",
-    "body_limit_mib": "Request and connection limits",
-}
 OPEN_TO_ALL = (
     "`--host %s` listens to other machines and there are no `--keys`: whoever reaches the port may run every "
     "model; make keys with `adaptact key`, or listen on 127.0.0.1"
@@ -198,10 +186,7 @@ def _list_problems(error: Exception) -> Iterator[str]:
 
 def _declare_options() -> None:
     """Give `serve` the signature that Typer reads, with an option for each setting."""
-    parameters, panel = [], ""
-    for name, field in Settings.model_fields.items():
-        panel = PANELS.get(name, panel)
-        parameters.append(_make_parameter(name, field, panel))
+    parameters = [_make_parameter(name, field) for name, field in Settings.model_fields.items()]
     for name, kind in (("quiet", Quiet), ("as_json", AsJson)):
         parameters.append(
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
@@ -210,7 +195,7 @@ def _declare_options() -> None:
     serve.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
 
 
-def _make_parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
+def _make_parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     """The command's option for a setting: same name, type, default and description."""
     off = f"/--no-{name.replace('_', '-')}" if field.default is True else ""
     option = typer.Option(
@@ -218,7 +203,7 @@ def _make_parameter(name: str, field: FieldInfo, panel: str) -> inspect.Paramete
         help=describe_setting(field),
         envvar=f"{PREFIX}{name.upper()}",
         show_envvar=False,
-        rich_help_panel=panel,
+        rich_help_panel=find_panel(name),
     )
     # None stands for an option that was not given: the environment, the file or the default decides.
     annotation: Any = Annotated[Optional[field.annotation], option]  # noqa: UP045  a value, not an annotation

@@ -89,7 +89,7 @@ def test_what_a_browser_has_is_not_sent_again(console: Client) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/console/%2e%2e/settings.py",
+        "/console/%2e%2e/options.py",
         "/console/..%2f..%2f..%2fetc%2fpasswd",
         "/console//etc/passwd",
         "/console/%2fetc%2fpasswd",

@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from serve import settings
-from serve.settings import Settings
+from serve.settings import Settings, settings
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,31 @@
+"""Settings: Execution."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from adaptact.providers.catalogue import ProviderChoice
+from serve.settings.topic import Topic
+
+
+class ExecutionSettings(Topic):
+    """What runs the models, and on how many cores."""
+
+    panel: ClassVar[str] = "Execution"
+
+    provider: Annotated[
+        ProviderChoice, Field(description="What runs the models, without fallback; auto: the fastest.")
+    ] = "cpu"
+    provider_seconds: Annotated[
+        float, Field(ge=0.05, le=60, description="With --provider auto: seconds of timing for each model.")
+    ] = 1.0
+    threads: Annotated[
+        int,
+        Field(
+            ge=0, le=1024, description="Cores that one run may use; 0 chooses half of the cores, at most 4."
+        ),
+    ] = 0
+    concurrency: Annotated[
+        int,
+        Field(ge=0, le=1024, description="Long runs at the same time; 0 chooses cores divided by threads."),
+    ] = 0

@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-activations bench-providers bench-int8 bench-serving peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test clean
+.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-activations bench-providers bench-forms bench-int8 bench-serving peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -102,8 +102,10 @@ peers: install  ## build the environments of the servers and the runtime that ou
 	@# MLServer's workers do not start under a newer one.
 	$(PEERS)/mlserver/bin/pip install --quiet 'uvloop<0.22'
 
-bench-providers: install  ## measure --provider auto on twenty nets (the extra openvino; peers if there are; 15 minutes)
+bench-providers: install  ## measure --provider auto on twenty nets (the extra openvino; peers if there are; 15 minutes, what is missing by another run)
 	$(BIN)/python -m benchmarks.providers --peer $(PEERS)/openvino/bin/python
+
+bench-forms: install  ## measure every exact form by each provider on one and on two threads, and bfloat16 (the extra openvino)
 	$(BIN)/python -m benchmarks.provider_forms
 	$(BIN)/python -m benchmarks.bfloat16
 

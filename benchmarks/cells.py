@@ -27,13 +27,24 @@ class CellStore:
 
     def get_or_measure(self, key: str, measure: Callable[[], Cell]) -> Cell:
         """The cell with this key, from its file or measured now and written."""
-        path = self.folder / f"{re.sub('[^A-Za-z0-9_.-]+', '-', key)}.json"
+        path = self._find(key)
         if not path.exists():
             content = json.dumps(measure())
             with replace_file(path) as temporary:
                 temporary.write_text(content, encoding="utf-8")
         cell: Cell = json.loads(path.read_text(encoding="utf-8"))
         return cell
+
+    def holds(self, key: str) -> bool:
+        """Whether the cell was measured."""
+        return self._find(key).exists()
+
+    def forget(self, key: str) -> None:
+        """Have the cell measured again by the next run."""
+        self._find(key).unlink(missing_ok=True)
+
+    def _find(self, key: str) -> Path:
+        return self.folder / f"{re.sub('[^A-Za-z0-9_.-]+', '-', key)}.json"
 
 
 def compute_digest(own: Iterable[str], settings: object) -> str:

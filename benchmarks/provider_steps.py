@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from adaptact.errors import AdaptactError
 from adaptact.halving import find_fastest, time_turn
 from adaptact.providers.catalogue import ProviderName, find_provider, list_candidates
-from benchmarks.rivals import try_tool
 from convert.model_io.runtime import REFUSALS
 
 FILES = {"torch": "torch.onnx", "cpu": "cpu.onnx", "openvino": "openvino.onnx"}
@@ -81,14 +80,19 @@ def open_session(
 
 
 def choose(
-    folder: Path, threads: int, feed: Mapping[str, NDArray[np.generic]], missing: dict[str, str]
+    folder: Path, threads: int, feed: Mapping[str, NDArray[np.generic]], runs: Mapping[str, Run]
 ) -> tuple[ProviderName, int, Run]:
-    """What `--provider auto` runs, of our files: the provider, the threads, and its run."""
+    """What `--provider auto` runs, of our files: the provider, the threads, and its run.
+
+    `runs` has those of all threads, by provider.
+    """
     candidates: list[tuple[ProviderName, int, Run]] = []
     for provider, number in list_candidates(threads):
-        if provider not in missing:
-            path = folder / FILES[provider]
-            candidates.append((provider, number, open_session(path, provider, number, feed)))
+        if provider in runs:
+            run = runs[provider]
+            if number != threads:
+                run = open_session(folder / FILES[provider], provider, number, feed)
+            candidates.append((provider, number, run))
     processor, clock = _choose_clocks(threads)
 
     def make_turn(run: Run) -> Callable[[], tuple[float]]:
@@ -111,7 +115,7 @@ def measure_cell(
             runs[key] = open_session(folder / file, provider, threads, feed)
         except (AdaptactError, *REFUSALS) as error:
             failed[key] = str(error).splitlines()[0][:200]
-    provider, number, run = choose(folder, threads, feed, failed)
+    provider, number, run = choose(folder, threads, feed, runs)
     if (provider, number) != (provider, threads):
         runs[AUTO] = run
     peer = _open_peer(python, folder, batch, threads, failed)
@@ -173,6 +177,7 @@ def measure_compiled(net: str, folder: Path, batch: int, seconds: int) -> dict[s
     from adaptive_act import load  # noqa: PLC0415
     from benchmarks.provider_subjects import NETS  # noqa: PLC0415
     from benchmarks.real_steps import limit_seconds  # noqa: PLC0415
+    from benchmarks.rivals import try_tool  # noqa: PLC0415
 
     torch.set_num_threads(1)
     example = NETS[net].example(batch)
@@ -184,7 +189,7 @@ def measure_compiled(net: str, folder: Path, batch: int, seconds: int) -> dict[s
             reason = try_tool(lambda: compiled(*example))
         if reason is not None:
             late = perf_counter() - began >= seconds
-            return {"failed": f"not done after {seconds} s" if late else reason}
+            return {"why": f"not done after {seconds} s" if late else reason}
         feed = _read_feed(folder, batch)
         runs: dict[str, Run] = {
             "torch": open_session(folder / FILES["torch"], "cpu", 1, feed),

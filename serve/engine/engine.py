@@ -9,7 +9,8 @@ from time import monotonic, perf_counter, sleep
 
 from adaptact.memory import release_free_memory
 from serve.engine.admission import check_limits
-from serve.engine.catalogue import AliasStore, Catalogue, IndexEntry
+from serve.engine.aliases import AliasStore
+from serve.engine.catalogue import Catalogue, IndexEntry
 from serve.engine.choosing.collector import ProviderCollector
 from serve.engine.collectors import register_collectors
 from serve.engine.errors import (
@@ -176,17 +177,20 @@ class Engine:
         """When the alias `stable` of the model was last changed, in microseconds since 1970; 0 for never."""
         return self._catalogue.alias_since(name)
 
-    async def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Point the alias at the version; raises `AliasError`, or `StateError` if it cannot be stored."""
-        self.point_alias(name, alias, version)
+    async def set_alias(self, name: str, alias: str, version: str, at: int | None = None) -> None:
+        """Point the alias at the version, as from `at`; raises `AliasError`, `StateError` if not stored."""
+        self.point_alias(name, alias, version, at)
 
-    def point_alias(self, name: str, alias: str, version: str, at: int | None = None) -> None:
-        """As `set_alias`, in this process, from any thread; changes later than `at` (µs since 1970) stay."""
+    def point_alias(self, name: str, alias: str, version: str | None, at: int | None = None) -> None:
+        """As `set_alias`, in this process, from any thread; changes later than `at` (µs since 1970) stay.
+
+        Without a version the alias is gone.
+        """
         self._catalogue.set_alias(name, alias, version, at)
 
-    async def remove_alias(self, name: str, alias: str) -> None:
-        """Remove the alias; raises `AliasError` if it does not exist, or `StateError`."""
-        self._catalogue.remove_alias(name, alias)
+    async def remove_alias(self, name: str, alias: str, at: int | None = None) -> None:
+        """Remove the alias, as from `at`; raises `AliasError` if it does not exist, or `StateError`."""
+        self._catalogue.remove_alias(name, alias, at)
 
     async def statistics(
         self, name: str | None = None, version: str | None = None

@@ -92,6 +92,8 @@ def create_app(  # noqa: PLR0913, PLR0917  # the parts of a process
     access = access or make_access_control(settings)
     for router in _make_routers(engine, infer, predict, workers, regions):
         app.include_router(router)
+    shared = None if rollout is None else rollout.aliases
+    app.include_router(alias_routes(engine, shared or engine))
     if rollout is not None:
         for router in _make_rollout_routers(rollout, settings.body_limit_bytes, workers):
             app.include_router(router)
@@ -136,7 +138,6 @@ def _make_routers(
         model_routes(engine, regions.extensions),
         configuration_routes(engine),
         repository_routes(engine),
-        alias_routes(engine),
         log_settings_routes(log_filter, workers),
         trace_routes(engine),
         system_memory_routes(regions),

@@ -1,7 +1,7 @@
 """The routes of models: metadata, configuration and manifest; the repository; aliases."""
 
 from dataclasses import asdict, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel
@@ -131,8 +131,18 @@ def repository_routes(engine: Engine) -> APIRouter:
     return router
 
 
-def alias_routes(engine: Engine) -> APIRouter:
-    """The routes of aliases."""
+class AliasKeeper(Protocol):
+    """Who is asked to change aliases: the engine, or what does it for all servers of a database."""
+
+    async def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Point the alias at the version."""
+
+    async def remove_alias(self, name: str, alias: str) -> None:
+        """Remove the alias."""
+
+
+def alias_routes(engine: Engine, keeper: AliasKeeper) -> APIRouter:
+    """The routes of aliases, which the keeper changes."""
     path = "/adaptact/v1/models/{model}/aliases"
     router = APIRouter(prefix=path, tags=["aliases"], responses=ERRORS)
 
@@ -159,14 +169,14 @@ def alias_routes(engine: Engine) -> APIRouter:
                 f'`version` is {quote(version)}, expected a version as a text: {{"version": "2"}}'
             )
         engine.model(model)
-        await engine.set_alias(model, alias, version)
+        await keeper.set_alias(model, alias, version)
         return Alias(alias=alias, version=version)
 
     @router.delete("/{alias}")
     async def remove_alias(model: ModelName, alias: AliasName) -> Alias:
         """Remove the alias; the answer is its version."""
         removed = Alias(alias=alias, version=_find_version(engine, model, alias))
-        await engine.remove_alias(model, alias)
+        await keeper.remove_alias(model, alias)
         return removed
 
     return router

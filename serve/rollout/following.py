@@ -28,14 +28,17 @@ class Follower:
         seconds: float = FOLLOW_SECONDS,
         *,
         check: Callable[[], None] = lambda: None,
+        follow_aliases: Callable[[], None] = lambda: None,
     ) -> None:
         """Tell what is registered now; raises `StoreError`.
 
         `tell` is called from another thread later, and so is `check`, each time that nothing has changed.
+        `follow_aliases`, which may raise `StoreError`, goes before both.
         """
         self._registry = registry
         self._tell = tell
         self._check = check
+        self._follow_aliases = follow_aliases
         self._seconds = seconds
         self._told: Mapping[str, int] = {}
         self._failures = 0
@@ -92,6 +95,7 @@ class Follower:
         return True
 
     def _follow(self) -> None:
+        self._follow_aliases()
         revisions = self._registry.read_revisions()
         if revisions == self._told:
             self._check()

@@ -7,7 +7,7 @@ the one that there would be without the experiment, and a roll-back leads to wha
 from collections.abc import Iterator
 from dataclasses import replace
 
-from serve.engine.catalogue import STABLE
+from serve.engine.aliases import STABLE
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError, quote
 from serve.engine.model import ServedModel

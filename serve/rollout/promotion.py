@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from serve.engine.catalogue import STABLE
+from serve.engine.aliases import STABLE
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
 from serve.experiments.definition import Experiment, Variant

@@ -9,6 +9,7 @@ from serve.engine.engine import Engine
 from serve.engine.sampling import Sampler
 from serve.experiments.metric_names import MetricNames
 from serve.experiments.request_ids import RequestIds
+from serve.experiments.store.aliases import AliasTable
 from serve.experiments.store.database import Store, open_store
 from serve.experiments.store.exposures import ExposureWriter
 from serve.experiments.store.registry import Registry
@@ -16,6 +17,7 @@ from serve.experiments.store.summaries import Summaries
 from serve.experiments.store.unit_keys import require_key
 from serve.experiments.units import load_or_make_key
 from serve.rollout.administration import Administration
+from serve.rollout.aliases import SharedAliases
 from serve.rollout.cleaning import Cleaner
 from serve.rollout.conductor import Conductor
 from serve.rollout.defining import define_from_file
@@ -47,6 +49,8 @@ class Rollout:
     cleaner: Cleaner
     metric_names: MetricNames
     recorder: Recorder
+    aliases: SharedAliases | None
+    """What keeps the aliases of all servers of a database; None where a folder is the store."""
 
     def close(self) -> None:
         """End all threads; what was noted is written."""
@@ -68,6 +72,9 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     require_key(store, key, options.keys)
     ids = RequestIds(key)
     registry = Registry(store)
+    aliases = SharedAliases(engine, AliasTable(store)) if "://" in options.where else None
+    if aliases is not None:
+        aliases.follow()
     if options.definitions is not None:
         # First what answers by default, which is lost without a state folder, and what runs depends on.
         follow_decisions(engine, registry.read_all())
@@ -78,7 +85,8 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
 
     summaries = Summaries(store)
     effects = Effects(engine, trials.follow)
-    follower = Follower(registry, effects.follow, check=effects.check)
+    follow_aliases = (lambda: None) if aliases is None else aliases.follow
+    follower = Follower(registry, effects.follow, check=effects.check, follow_aliases=follow_aliases)
     measure, find = partial(measure_expense, engine), partial(find_change, engine)
     conductor = Conductor(registry, summaries, follower.hurry, measure=measure, find_change=find)
     administration = Administration(engine, registry, summaries, follower.hurry)
@@ -96,4 +104,5 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
         cleaner,
         MetricNames(registry),
         recorder,
+        aliases,
     )

@@ -37,14 +37,15 @@ class SharedEngine(Engine):
         """As of `Engine`, in every worker."""
         await self._workers.broadcast("unload", name)
 
-    async def set_alias(self, name: str, alias: str, version: str) -> None:
+    async def set_alias(self, name: str, alias: str, version: str, at: int | None = None) -> None:
         """As of `Engine`, in every worker."""
-        at = self._catalogue.choose_time(name)
+        at = self._catalogue.choose_time(name) if at is None else at
         await self._workers.broadcast("set_alias", name, alias, version, at)
 
-    async def remove_alias(self, name: str, alias: str) -> None:
+    async def remove_alias(self, name: str, alias: str, at: int | None = None) -> None:
         """As of `Engine`, in every worker."""
-        await self._workers.broadcast("remove_alias", name, alias, self._catalogue.choose_time(name))
+        at = self._catalogue.choose_time(name) if at is None else at
+        await self._workers.broadcast("remove_alias", name, alias, at)
 
     async def statistics(
         self, name: str | None = None, version: str | None = None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from serve.experiments.errors import StoreError
-from serve.experiments.store.tables import metadata, outcomes, phases, schema_versions, unit_keys
+from serve.experiments.store.tables import aliases, metadata, outcomes, phases, schema_versions, unit_keys
 
 _LOCK = 0x6164617074  # PostgreSQL's advisory lock of those that migrate at once
 
@@ -34,7 +34,18 @@ def _add_numbers(connection: sa.Connection) -> None:
         connection.execute(sa.text(f"ALTER TABLE outcomes ADD COLUMN number {kind}"))
 
 
-MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_create, _add_pins, _add_unit_keys, _add_numbers)
+def _add_aliases(connection: sa.Connection) -> None:
+    """Servers share the aliases that are set from now on."""
+    aliases.create(connection, checkfirst=True)
+
+
+MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (
+    _create,
+    _add_pins,
+    _add_unit_keys,
+    _add_numbers,
+    _add_aliases,
+)
 """The n-th one turns version n into n + 1. A released one never changes: a later one alters what it made.
 
 A new store has what the tables say now, so a later one passes over what is there.

@@ -178,6 +178,14 @@ looks = _table(
     _column("content", _TEXT),  # JSON
 )
 
+aliases = _table(
+    "aliases",  # of models, where servers share the store
+    _key("model", _TEXT),
+    _key("alias", _TEXT),
+    _column("version", _TEXT, null=True),  # null: removed
+    _column("at", _BIG),
+)
+
 audit = _table(
     "audit",
     _key("id", _TEXT),  # time-ordered and unique without a counter

@@ -84,7 +84,7 @@ def test_a_newer_schema_is_refused_with_what_to_do(where: str) -> None:
     with store.write() as connection:
         connection.execute(schema_versions.insert(), {"version": 99, "applied_at": 0})
     store.close()
-    with pytest.raises(StoreError, match=r"version 99.*those up to 4.*newer adaptact; install"):
+    with pytest.raises(StoreError, match=r"version 99.*those up to 5.*newer adaptact; install"):
         open_store(where)
 
 

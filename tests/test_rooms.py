@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 ROOMS = {
     "adaptact": (
         *("text", "errors", "files", "memory", "output", "languages", "style", "report", "suggestions"),
-        *("installation", "providers", "tables", "console", "usage", "exit_codes", "options", "progress"),
-        *("completion", "halving", "doctor", "cli"),
+        *("installation", "cores", "providers", "tables", "console", "usage", "exit_codes", "options"),
+        *("progress", "completion", "halving", "doctor", "cli"),
     ),
     "adaptive_act": (
         *("errors", "kernels", "fused", "layout", "learned", "plain", "site", "activation", "activations"),

@@ -1,11 +1,10 @@
 """Intel's OpenVINO, by its plug-in for ONNX Runtime."""
 
 import json
-import os
 from functools import cache
-from pathlib import Path
 from typing import ClassVar
 
+from adaptact.cores import available_cores
 from adaptact.providers.plug_in import PlugInProvider
 from adaptact.providers.provider import Options, Ort, Precision
 
@@ -15,7 +14,6 @@ RESHAPE = bytes.fromhex(
     "4e5a0f0a0174120a0a08080712040a02080262150a017912100a0e0801120a0a031201410a0312014242040a0010"
     "11"
 )
-_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 _SILENT = 4
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
@@ -48,7 +46,7 @@ class OpenVinoProvider(PlugInProvider):
 
     def _configure(self, threads: int, precision: Precision) -> dict[str, str]:
         # It takes no more threads than cores, and one of a core would be a stream of its own.
-        threads = min(threads or _count_cores(), _count_cores())
+        threads = min(threads or available_cores(), available_cores())
         return {
             # Where the processor has bfloat16 it would be taken for float32, unasked.
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
@@ -89,13 +87,3 @@ class OpenVinoProvider(PlugInProvider):
 
     def _no_device_hint(self) -> str:
         return "the plug-in runs on processors of Intel only; choose `cpu`"
-
-
-def _count_cores() -> int:
-    """The whole cores that this process may use, also as a container limits them."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, _, period = _CPU_LIMIT.read_text(encoding="ascii").partition(" ")
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError, ZeroDivisionError):  # there is no limit
-        return cores

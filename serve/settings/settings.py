@@ -12,8 +12,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from adaptact.cores import available_cores
 from adaptact.suggestions import find_misspelt
-from serve.engine.cores import available_cores
 from serve.settings.access import AccessSettings
 from serve.settings.cuda import CudaSettings
 from serve.settings.execution import ExecutionSettings

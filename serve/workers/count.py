@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from adaptact.cores import available_cores
 from adaptact.providers.catalogue import AUTO, find_provider
-from serve.engine.cores import available_cores
 from serve.settings import MEBIBYTE, Settings
 
 MOST_WORKERS = 4

@@ -11,7 +11,7 @@ import grpc
 import httpx
 import pytest
 
-from serve.engine.cores import available_cores
+from adaptact.cores import available_cores
 from serve.grpc.messages import message_class
 from tests.serve import models
 from tests.serve.grpc.test_server import PROTOCOL, request

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.engine.cores import available_cores
+from adaptact.cores import available_cores
 
 CORES = 8
 

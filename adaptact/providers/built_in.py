@@ -12,11 +12,15 @@ EXACT_PRODUCTS = "session.x64quantprecision"
 class BuiltInProvider(Provider):
     """A provider inside ONNX Runtime's own library."""
 
-    def require(self) -> None:
-        """ProviderError where this ONNX Runtime is built without it."""
+    def is_installed(self) -> bool:
+        """Whether this ONNX Runtime is built with it."""
         import onnxruntime as ort  # noqa: PLC0415
 
-        if self.native not in ort.get_available_providers():
+        return self.native in ort.get_available_providers()
+
+    def require(self) -> None:
+        """ProviderError where this ONNX Runtime is built without it."""
+        if not self.is_installed():
             raise ProviderError(
                 f"provider `{self.name}` was asked for, but this ONNX Runtime is built without it",
                 f"`{install_line(self.extra)}`, or choose `cpu`",

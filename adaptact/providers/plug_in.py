@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -40,6 +41,10 @@ class PlugInProvider(Provider):
                 f"provider `{self.name}` was asked for, but its plug-in `{self.module}` is not installed",
                 f"`{install_line(self.extra)}`, or choose `cpu`",
             ) from error
+
+    def is_installed(self) -> bool:
+        """Whether the package is there, or the variable names a library."""
+        return bool(os.environ.get(self.library_variable)) or find_spec(self.module) is not None
 
     def require(self) -> None:
         """Load the library, once in a process; ProviderError where it finds nothing to compute on."""

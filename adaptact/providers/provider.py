@@ -33,6 +33,10 @@ class Provider(ABC):
     """The operators that it gets wrong where clients choose whole numbers, and in what way."""
 
     @abstractmethod
+    def is_installed(self) -> bool:
+        """Whether what it needs from Python's packages is there: it may still find no device."""
+
+    @abstractmethod
     def require(self) -> None:
         """Make it ready in this process; ProviderError says what to install where that cannot be."""
 

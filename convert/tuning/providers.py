@@ -14,8 +14,15 @@ import onnx_ir as ir
 from adaptact.errors import AdaptactError, ProviderError, UnsuitableModelError
 from adaptact.halving import Turn, find_fastest, time_turn
 from adaptact.languages.catalogue import mark
-from adaptact.providers.catalogue import ProviderName, find_provider, list_candidates
-from adaptact.providers.machine import describe_processor, list_versions
+from adaptact.providers.catalogue import (
+    ProviderName,
+    describe_target,
+    find_provider,
+    is_on_gpu,
+    list_candidates,
+    list_others,
+)
+from adaptact.providers.machine import list_versions
 from adaptact.text import first_line
 from convert.artefact.file import serialise
 from convert.errors import ParityError, UsageError
@@ -54,8 +61,9 @@ class ProviderTarget:
     def __init__(self, inputs: Sequence[InputSpec], options: TuningOptions) -> None:
         self._names = [spec.name for spec in inputs]
         self._feeds = [make_example(inputs, batch) for batch in options.batches]
-        # All are timed by the same clock, so by processor time only where none has several threads.
-        self._processor = time.thread_time if options.threads == 1 else None
+        # All are timed by the same clock: by processor time only where one thread does all the work.
+        is_alone = options.threads == 1 and not any(map(is_on_gpu, list_others()))
+        self._processor = time.thread_time if is_alone else None
 
     def now(self) -> float:
         """Seconds since some moment."""
@@ -106,7 +114,7 @@ def choose_provider(task: ProviderTask, options: TuningOptions) -> ProviderChoic
     return ProviderChoiceRecord(
         provider=chosen.provider,
         threads=chosen.threads,
-        processor=describe_processor(),
+        processor=describe_target(),
         versions=list_versions(),
         batches=options.batches,
         seconds=round_timing(SHARE * options.seconds),

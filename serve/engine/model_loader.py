@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from adaptact.providers.catalogue import ProviderName
+from adaptact.providers.catalogue import NAMES, ProviderName
 from convert.manifest.providers import ProviderChoiceRecord
 from serve.engine.choosing.chooser import ProviderChooser
 from serve.engine.choosing.task import ChoiceTask
@@ -18,11 +18,13 @@ from serve.engine.loading import Cancellation, LoadThread
 from serve.engine.metrics import Metrics
 from serve.engine.model import ServedModel
 from serve.engine.model_files import ModelFiles, compute_digest, open_files
+from serve.engine.opening import Opener
 from serve.engine.options import EngineOptions
 from serve.engine.providers import require_provider
 from serve.engine.repository import Fingerprint, ModelFile, check_loadable, read_fingerprint
 from serve.engine.session import Session, SessionOptions
 from serve.engine.tokenizer_trial import require_known_tokens
+from serve.engine.weights.prepacked import SharedWeights
 
 CHOICES = "providers"
 """In the state folder, where choices of providers are."""
@@ -44,6 +46,7 @@ class ModelLoader:
         else:
             require_provider(options.provider)
             self._session_options = SessionOptions(options.threads, options.provider, options.cuda)
+        self._weights = SharedWeights(options.weights) if options.weights is not None else None
         self._thread = LoadThread(options.load_seconds)
 
     @property
@@ -84,8 +87,11 @@ class ModelLoader:
         stamp = read_fingerprint(entry)
         policies = self._options.policies
         with self._open_checked(entry) as files:
-            digest = compute_digest(files) if self._options.digests or self._chooser else ""
-            session, choice = self._open_session(files, self._make_task(entry, config, digest), cancellation)
+            weights = self._weights if self._weights is not None and self._weights.suits(files) else None
+            digest = compute_digest(files) if self._options.digests or self._chooser or weights else ""
+            task = self._make_task(entry, config, digest)
+            opener = partial(weights.open, digest) if weights is not None else None
+            session, choice = self._open_session(files, task, cancellation, opener)
             policies.check_evidence(files, session.metadata)
         session.describe(describe_model(entry, session.description, session.signature, cancellation))
         require_known_tokens(session.description.tokenizer, session, cancellation, config.run_seconds)
@@ -105,15 +111,15 @@ class ModelLoader:
         options = self._options
         about = entry.name, entry.version, str(entry.path.absolute()), entry.bare, digest
         limits = options.model_limit_bytes, options.threads, config.batch_rows, options.provider_seconds
-        return ChoiceTask(*about, *limits)
+        return ChoiceTask(*about, *limits, options.cuda)
 
     def _open_session(
-        self, files: ModelFiles, task: ChoiceTask, cancellation: Cancellation
+        self, files: ModelFiles, task: ChoiceTask, cancellation: Cancellation, opener: Opener | None
     ) -> tuple[Session, ProviderChoiceRecord | None]:
         """The session on the provider, and how that was chosen; on the CPU where the chosen one fails."""
         choice = None if self._chooser is None else self._chooser.find(task)
         try:
-            return Session(files, self._choose_session(choice), cancellation), choice
+            return Session(files, self._choose_session(choice), cancellation, opener=opener), choice
         except StartupError as error:
             if (
                 self._chooser is None
@@ -126,13 +132,14 @@ class ModelLoader:
             log.warning("model %s version %s: %s", quote(task.name), quote(task.version), reason)
             choice = replace(choice, provider="cpu", threads=task.threads, verdict=reason)
             self._chooser.remember(task, choice)
-            return Session(files, self._session_options, cancellation), choice
+            return Session(files, self._session_options, cancellation, opener=opener), choice
 
     def _choose_session(self, choice: ProviderChoiceRecord | None) -> SessionOptions:
         if choice is None:
             return self._session_options
-        provider: ProviderName = "openvino" if choice.provider == "openvino" else "cpu"
-        return SessionOptions(max(1, min(choice.threads, self._options.threads)), provider)
+        provider: ProviderName = next((name for name in NAMES if name == choice.provider), "cpu")
+        threads = max(1, min(choice.threads, self._options.threads))
+        return SessionOptions(threads, provider, self._options.cuda)
 
     @contextmanager
     def _open_checked(self, entry: ModelFile) -> Iterator[ModelFiles]:

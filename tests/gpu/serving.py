@@ -3,18 +3,25 @@
 import asyncio
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 
 from adaptact.providers.catalogue import ProviderChoice
+from convert.manifest.providers import CANNOT_RUN, UNUSABLE, ProviderChoiceRecord
+from serve.engine.choosing.task import ChoiceTask
+from serve.engine.choosing.trial import try_providers
 from serve.engine.config import ModelConfig
 from serve.engine.engine import open_engine
 from serve.engine.metrics import Metrics
+from serve.engine.model_files import compute_digest, open_files
 from serve.engine.options import EngineOptions
 from serve.engine.providers import CudaOptions, make_run_options
+from serve.engine.repository import ModelFile
 from serve.engine.session import ORT_ERRORS
 from tests.gpu.bench import (
+    LARGEST_FILE,
     Bench,
     CheckError,
     NotHereError,
@@ -117,8 +124,26 @@ def check_cancellation(bench: Bench) -> str:
 
 
 def check_auto(bench: Bench) -> str:
-    """`--provider auto` answers right beside a GPU."""
-    return _serve(bench, "auto")
+    """`--provider auto` tries the provider, and answers right beside a GPU."""
+    found = [f"{subject}: {_try(bench, path)}" for subject, path in bench.files.items()]
+    return "; ".join([*found, _serve(bench, "auto")])
+
+
+def _try(bench: Bench, path: Path) -> str:
+    """What the choice says of the provider: its time, or why its answers cannot stand for the CPU's."""
+    choice = _choose(path)
+    tried = [each for each in choice.candidates if each.provider == bench.provider]
+    require(bool(tried), f"`{bench.provider}` is no candidate")
+    require(tried[0].reason not in {UNUSABLE, CANNOT_RUN}, f"`{bench.provider}`: {tried[0].reason}")
+    ratio = tried[0].ratio
+    what = tried[0].reason if ratio is None else f"{ratio:.2f} of the CPU provider's time"
+    return f"{what}, chosen `{choice.provider}`"
+
+
+def _choose(path: Path) -> ProviderChoiceRecord:
+    with open_files(ModelFile("m", "1", path), LARGEST_FILE) as files:
+        about = "m", "1", str(path), False, compute_digest(files), LARGEST_FILE
+        return try_providers(ChoiceTask(*about, threads=1, rows=GRAPH_ROWS[-1], seconds=1.0), files)
 
 
 def check_server(bench: Bench) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from adaptact.languages.catalogue import mark
-from adaptact.providers.catalogue import MEASURED, ProviderName, list_candidates
+from adaptact.providers.catalogue import ProviderName, list_candidates, list_others
 from convert.manifest.providers import CANNOT_RUN, UNUSABLE
 from serve.engine.choosing.answers import Tolerance, find_difference, read_tolerances
 from serve.engine.choosing.samples import make_strange
@@ -53,7 +53,7 @@ def open_others(
     answers: Sequence[Answer],
 ) -> Iterator[Candidate]:
     """All others, as far as there is memory for them."""
-    room = max(len(MEASURED), MOST_BYTES // max(files.count_bytes(), 1) - 1)
+    room = max(len(list_others()), MOST_BYTES // max(files.count_bytes(), 1) - 1)
     failed: dict[str, str] = {}
     tolerances = read_tolerances(base.manifest)
     for place, (provider, threads) in enumerate(list_candidates(task.threads)[1:]):
@@ -63,7 +63,7 @@ def open_others(
         if provider in failed:
             yield Candidate(provider, threads, None, failed[provider])
             continue
-        candidate = _open(files, provider, threads)
+        candidate = _open(files, SessionOptions(threads, provider, task.cuda))
         if candidate.session is not None and provider != "cpu":
             reason = _find_fault(base, candidate.session, inputs, answers, tolerances)
             candidate = Candidate(provider, threads, None if reason else candidate.session, reason)
@@ -72,10 +72,11 @@ def open_others(
         yield candidate
 
 
-def _open(files: ModelFiles, provider: ProviderName, threads: int) -> Candidate:
+def _open(files: ModelFiles, options: SessionOptions) -> Candidate:
+    provider, threads = options.provider, options.threads
     try:
         require_provider(provider)
-        return Candidate(provider, threads, Session(files, SessionOptions(threads, provider)))
+        return Candidate(provider, threads, Session(files, options))
     except StartupError as error:
         log.info("%s is not tried: %s %s", provider, error, getattr(error, "detail", ""))
         return Candidate(

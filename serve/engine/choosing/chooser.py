@@ -11,8 +11,8 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from adaptact.languages.catalogue import mark
-from adaptact.providers.catalogue import MEASURED
-from adaptact.providers.machine import describe_processor, list_versions
+from adaptact.providers.catalogue import describe_target, list_others
+from adaptact.providers.machine import list_versions
 from convert.manifest.decode import ManifestError, decode
 from convert.manifest.providers import ProviderChoiceRecord
 from serve.engine.choosing.cache import ChoiceCache
@@ -136,10 +136,10 @@ def read_recorded(manifest: Mapping[str, Json] | None, task: ChoiceTask) -> Prov
         choice: ProviderChoiceRecord = decode(ProviderChoiceRecord, content, "choice")
     except ManifestError:
         return None
-    known = {"cpu", *MEASURED}
+    known = {"cpu", *list_others()}
     named = {choice.provider, *(candidate.provider for candidate in choice.candidates)}
     is_plausible = named <= known and len(choice.candidates) <= MOST_CANDIDATES
-    fits = choice.holds_for(describe_processor(), list_versions()) and 1 <= choice.threads <= task.threads
+    fits = choice.holds_for(describe_target(), list_versions()) and 1 <= choice.threads <= task.threads
     return choice if is_plausible and fits else None
 
 
@@ -151,5 +151,5 @@ def _describe_end(number: int) -> str:
 
 
 def _make_default(task: ChoiceTask, verdict: str) -> ProviderChoiceRecord:
-    about = describe_processor(), list_versions(), (), task.seconds, 0.0, "", ()
+    about = describe_target(), list_versions(), (), task.seconds, 0.0, "", ()
     return ProviderChoiceRecord("cpu", task.threads, *about, verdict)

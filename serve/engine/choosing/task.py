@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
-from adaptact.providers.catalogue import PROVIDERS
-from adaptact.providers.machine import describe_processor, list_versions
+from adaptact.providers.catalogue import PROVIDERS, describe_target
+from adaptact.providers.machine import list_versions
 from adaptact.providers.plug_in import PlugInProvider
+from serve.engine.providers import CudaOptions
 
 FORMAT = "adaptact-provider/1"
 PLUG_INS = [each for each in PROVIDERS.values() if isinstance(each, PlugInProvider)]
@@ -32,18 +33,21 @@ class ChoiceTask:
     """The most rows of a run."""
     seconds: float
     """The time allowed for timing: of the processor, where a run has one thread."""
+    cuda: CudaOptions = field(default_factory=CudaOptions)
+    """How a GPU would be used."""
 
     def make_key(self) -> str:
-        """The digest of all that the choice depends on: file, machine, versions, threads, rows and time."""
+        """The digest of all that the choice depends on: the file, the machine, versions and options."""
         content = {
             "format": FORMAT,
             "digest": self.digest,
-            "processor": describe_processor(),
+            "processor": describe_target(),
             "versions": list_versions(),
             "libraries": [os.environ.get(each.library_variable) for each in PLUG_INS],
             "threads": self.threads,
             "rows": self.rows,
             "seconds": self.seconds,
+            "cuda": asdict(self.cuda),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -54,4 +58,6 @@ class ChoiceTask:
     @classmethod
     def from_json(cls, text: str) -> "ChoiceTask":
         """The task in the text."""
-        return cls(**json.loads(text))
+        content = json.loads(text)
+        cuda = content.pop("cuda")
+        return cls(**content, cuda=CudaOptions(**{**cuda, "graph_rows": tuple(cuda["graph_rows"])}))

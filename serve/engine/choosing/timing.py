@@ -16,7 +16,8 @@ from adaptact.halving import (
     time_turn,
 )
 from adaptact.languages.catalogue import mark
-from adaptact.providers.machine import describe_processor, list_versions
+from adaptact.providers.catalogue import describe_target, is_on_gpu
+from adaptact.providers.machine import list_versions
 from convert.manifest.providers import (
     NO_OTHER,
     ProviderChoiceRecord,
@@ -41,14 +42,15 @@ def time_candidates(
     loaded = [candidate for candidate in candidates if candidate.session is not None]
     if len(loaded) == 1:
         return record_choice(task, candidates, verdict=NO_OTHER)
-    samples = _choose_batches(task, loaded[0], inputs, len(loaded))
+    processor = _choose_processor_clock(task, loaded)
+    clock = processor or perf_counter
+    samples = _choose_batches(task, loaded, inputs, clock)
     if not samples:
         text = mark("a run takes too long to be timed within {seconds} s").format(seconds=f"{task.seconds:g}")
         return record_choice(task, candidates, verdict=text)
-    turns = [_make_turn(candidate, task.threads, samples) for candidate in loaded]
+    turns = [_make_turn(candidate, processor, samples) for candidate in loaded]
     for turn in turns:
         turn()  # the first runs take memory, and kernels are chosen in them
-    clock = _choose_clock(task)
     start = clock()
     result = find_fastest(turns, clock, start + task.seconds)
     timings = dict(zip(map(id, loaded), result.timings, strict=True))
@@ -78,7 +80,7 @@ def record_choice(
     return ProviderChoiceRecord(
         provider="cpu",
         threads=task.threads,
-        processor=describe_processor(),
+        processor=describe_target(),
         versions=list_versions(),
         batches=(),
         seconds=task.seconds,
@@ -92,11 +94,11 @@ def record_choice(
 
 
 def _choose_batches(
-    task: ChoiceTask, base: Candidate, one: dict[str, Array], count: int
+    task: ChoiceTask, loaded: Sequence[Candidate], one: dict[str, Array], clock: Clock
 ) -> dict[int, dict[str, Array]]:
     """Inputs of one row, and of as many more as there is time for; none where there is none even for one."""
-    clock = _choose_clock(task)
-    left = task.seconds / (STAGE_ROUNDS * count) - max(_time_once(base, one, clock), TURN_SECONDS)
+    base = loaded[0]
+    left = task.seconds / (STAGE_ROUNDS * len(loaded)) - max(_time_once(base, one, clock), TURN_SECONDS)
     if left < 0:
         return {}
     signature = base.open_session.signature
@@ -109,12 +111,13 @@ def _choose_batches(
     return {1: one}
 
 
-def _choose_clock(task: ChoiceTask) -> Clock:
-    """What all candidates are timed by: processor time, which stands still while others have the core.
+def _choose_processor_clock(task: ChoiceTask, loaded: Sequence[Candidate]) -> Clock | None:
+    """The processor time, which stands still while others have the core, if all can be timed by it.
 
-    Of several threads it would say nothing.
+    Of several threads, and of a GPU, it would say nothing: then all are timed by the clock on the wall.
     """
-    return process_time if task.threads == 1 else perf_counter
+    is_alone = task.threads == 1 and not any(is_on_gpu(candidate.provider) for candidate in loaded)
+    return process_time if is_alone else None
 
 
 def _time_once(candidate: Candidate, inputs: Mapping[str, Array], clock: Clock) -> float:
@@ -129,8 +132,7 @@ def _time_once(candidate: Candidate, inputs: Mapping[str, Array], clock: Clock) 
 
 
 def _make_turn(
-    candidate: Candidate, threads: int, samples: Mapping[int, Mapping[str, Array]]
+    candidate: Candidate, processor: Clock | None, samples: Mapping[int, Mapping[str, Array]]
 ) -> Callable[[], Sequence[float]]:
-    processor = process_time if threads == 1 else None
     runs = [partial(run_all, candidate.open_session, inputs) for inputs in samples.values()]
     return lambda: [time_turn(run, perf_counter, processor) for run in runs]

@@ -11,9 +11,17 @@ from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
 from adaptact.errors import ProviderError, UnsuitableModelError
 from adaptact.providers import built_in, openvino
-from adaptact.providers.catalogue import PROVIDERS, ProviderName, find_provider
+from adaptact.providers.catalogue import (
+    PROVIDERS,
+    ProviderName,
+    describe_target,
+    find_provider,
+    list_candidates,
+)
+from adaptact.providers.machine import describe_processor
 from adaptact.providers.provider import Ort, Precision, count_nodes
 from tests.openvino import require_openvino
+from tests.played_gpu import play_gpus
 
 # ONNX Runtime leaves `Det` to the CPU where a provider has no such operator.
 GRAPH = parse_model(
@@ -38,6 +46,33 @@ def test_every_name_has_its_provider() -> None:
     with pytest.raises(ProviderError, match="`openvin` is not known, expected one of: cpu, cuda") as caught:
         find_provider("openvin")
     assert caught.value.hint == "did you mean `openvino`?"
+
+
+def test_gpus_are_tried_where_they_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list_candidates(1) == [("cpu", 1), ("openvino", 1)]
+    asked: list[bool] = []
+
+    def describe(*, with_gpus: bool) -> str:
+        asked.append(with_gpus)
+        return describe_processor()
+
+    monkeypatch.setattr("adaptact.providers.catalogue.describe_processor", describe)
+    describe_target()
+    play_gpus(monkeypatch)
+    describe_target()
+    assert asked == [False, True]
+    assert list_candidates(4) == [
+        *(("cpu", 4), ("cuda", 4), ("openvino", 4), ("tensorrt-rtx", 4)),
+        *(("cpu", 1), ("openvino", 1), ("cpu", 2), ("openvino", 2)),
+    ]
+
+
+def test_a_plug_in_is_installed_where_its_package_or_its_library_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ADAPTACT_TENSORRT_RTX_LIBRARY", raising=False)
+    assert not PROVIDERS["tensorrt-rtx"].is_installed()
+    monkeypatch.setenv("ADAPTACT_TENSORRT_RTX_LIBRARY", "/opt/plugin.so")
+    assert PROVIDERS["tensorrt-rtx"].is_installed()
+    assert not PROVIDERS["cuda"].is_installed()
 
 
 def test_a_provider_computes_in_float32_unless_told_otherwise() -> None:

@@ -8,8 +8,9 @@ from adaptact.halving import Turn
 from adaptact.providers.catalogue import ProviderName
 from convert.errors import ExportError, ParityError
 from convert.manifest.providers import CANNOT_RUN, UNUSABLE, ProviderChoiceRecord
-from convert.tuning.providers import ProviderTask, choose_provider
+from convert.tuning.providers import ProviderTarget, ProviderTask, choose_provider
 from convert.tuning.tune import TuningOptions
+from tests.played_gpu import play_gpus
 
 GRAPH = ir.Model(ir.Graph([], [], nodes=[]), ir_version=10)
 
@@ -55,6 +56,23 @@ def test_the_fastest_provider_is_chosen(openvino: float, chosen: str) -> None:
     assert (choice.provider, choice.threads) == (chosen, 1)
     assert [each.ratio for each in choice.candidates] == [1.0, openvino]
     assert [each.provider for each in choice.candidates if not each.reason] == [chosen]
+
+
+def test_a_gpu_is_chosen_where_it_is_faster_whatever_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    play_gpus(monkeypatch)
+    machine = Machine(cpu=1.0, openvino=0.8, cuda=0.3)
+    choice = choose(machine, threads=2)
+    assert machine.loaded[:3] == [("cpu", 2), ("cuda", 2), ("openvino", 2)]
+    assert ("cuda", 1) not in machine.loaded
+    assert (choice.provider, choice.candidates[3].reason) == ("cuda", CANNOT_RUN)
+
+
+def test_beside_a_gpu_all_are_timed_by_the_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that asked a GPU waits, and takes no processor time."""
+    options = TuningOptions("auto", 1, (1,), 1.0)
+    assert ProviderTarget([], options)._processor is not None
+    play_gpus(monkeypatch)
+    assert ProviderTarget([], options)._processor is None
 
 
 def test_fewer_threads_are_tried_too() -> None:

@@ -14,7 +14,9 @@ from serve.engine import Engine
 from serve.engine.choosing.chooser import ProviderChooser
 from serve.engine.choosing.task import ChoiceTask
 from serve.engine.errors import InvalidInputError, ModelRefusedError
+from serve.engine.providers import CudaOptions
 from serve.engine.session import SessionOptions
+from tests.played_gpu import play_gpus
 from tests.serve import models
 from tests.serve.engine.choosing.test_cache import CHOICE
 from tests.serve.engine.conftest import Opened
@@ -30,6 +32,7 @@ class Trial:
         self.count = 0
         self.choice: ProviderChoiceRecord = CHOICE
         self.is_broken = False
+        self.opened: list[SessionOptions] = []
 
     def measure(self, task: ChoiceTask) -> ProviderChoiceRecord:
         self.count += 1
@@ -37,6 +40,7 @@ class Trial:
         return self.choice
 
     def open(self, path: str, native: ort.SessionOptions, options: SessionOptions) -> ort.InferenceSession:
+        self.opened.append(options)
         if self.is_broken and options.provider == "openvino":
             raise ModelRefusedError("the plug-in does not load it")
         session: ort.InferenceSession = find_provider("cpu").open(path, native)
@@ -48,8 +52,8 @@ def trial(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     trial = Trial()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setattr(ProviderChooser, "_measure_apart", lambda chooser, task: trial.measure(task))
-    monkeypatch.setattr("serve.engine.session._open", trial.open)
-    monkeypatch.setattr("serve.engine.session._is_in_bfloat16", lambda session, options: False)
+    monkeypatch.setattr("serve.engine.opening._open", trial.open)
+    monkeypatch.setattr("serve.engine.opening._is_in_bfloat16", lambda session, options: False)
     return trial
 
 
@@ -73,6 +77,19 @@ def test_requests_run_on_the_cpu_provider_until_the_other_is_loaded(
     text = generate_latest(engine.metrics.registry).decode()
     assert 'adaptact_model_provider{model="m",provider="openvino",threads="1",version="1"} 1.0' in text
     assert 'adaptact_provider_run_seconds{model="m",provider="cpu",rows="8",threads="1"' in text
+
+
+def test_a_chosen_gpu_is_used_as_the_operator_says(
+    tmp_path: Path, opened: Opened, trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play_gpus(monkeypatch)
+    put_scaling_model(tmp_path, 2)
+    trial.choice = replace(CHOICE, provider="cuda")
+    trial.may_end.set()
+    engine = opened(provider="auto", cuda=CudaOptions(device=1))
+    until(lambda: runs_on(engine) == "cuda")
+    assert (trial.opened[-1].provider, trial.opened[-1].cuda.device) == ("cuda", 1)
+    assert read_factor(engine) == 2
 
 
 def test_what_was_chosen_before_is_loaded_at_once(tmp_path: Path, opened: Opened, trial: Trial) -> None:

@@ -16,10 +16,12 @@ from serve.engine.choosing.task import ChoiceTask
 from serve.engine.choosing.trial import try_providers
 from serve.engine.errors import ProviderError
 from serve.engine.model_files import ModelFiles, compute_digest, open_files
+from serve.engine.providers import CudaOptions
 from serve.engine.repository import ModelFile
 from serve.engine.session import Session, SessionOptions
 from serve.engine.signature import Array
 from tests.openvino import require_openvino
+from tests.played_gpu import play_gpus
 from tests.serve import models
 from tests.serve.engine.loading import LIMIT_BYTES
 
@@ -52,12 +54,12 @@ def try_on(task: ChoiceTask) -> ProviderChoiceRecord:
 def pretend(monkeypatch: pytest.MonkeyPatch, seconds: float, kind: type[Session] = OtherSession) -> None:
     """OpenVINO is the CPU provider, and takes so much of its time."""
 
-    def open_other(files: ModelFiles, provider: str, threads: int) -> Candidate:
-        opened = kind if provider == "openvino" else Session
-        return Candidate(provider, threads, opened(files, SessionOptions(threads)))  # type: ignore[arg-type]
+    def open_other(files: ModelFiles, options: SessionOptions) -> Candidate:
+        opened = kind if options.provider == "openvino" else Session
+        return Candidate(options.provider, options.threads, opened(files, SessionOptions(options.threads)))
 
     def make_turn(
-        candidate: Candidate, threads: int, samples: Mapping[int, object]
+        candidate: Candidate, processor: object, samples: Mapping[int, object]
     ) -> Callable[[], list[float]]:
         share = seconds if candidate.provider == "openvino" else 1.0
         return lambda: [share / candidate.threads for _ in samples]
@@ -90,6 +92,28 @@ def test_fewer_threads_are_tried_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     tried = [(each.provider, each.threads) for each in choice.candidates]
     assert tried == [("cpu", 4), ("openvino", 4), ("cpu", 1), ("openvino", 1), ("cpu", 2), ("openvino", 2)]
     assert (choice.provider, choice.threads) == ("openvino", 4)
+
+
+def test_a_gpu_is_tried_as_it_would_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA is chosen by the clock on the wall: the thread that asked it takes no processor time."""
+    cuda, clocks = play_gpus(monkeypatch), list[object]()
+
+    def make_turn(
+        candidate: Candidate, processor: object, samples: Mapping[int, object]
+    ) -> Callable[[], list[float]]:
+        clocks.append(processor)
+        share = 0.3 if candidate.provider == "cuda" else 1.0
+        return lambda: [share for _ in samples]
+
+    monkeypatch.setattr(timing, "_make_turn", make_turn)
+    options = CudaOptions(device=1, memory_limit_bytes=2**20, graph_rows=())
+    task = ChoiceTask.from_json(replace(put(tmp_path, models.DOUBLE), cuda=options).to_json())
+    choice = try_on(task)
+    assert (choice.provider, choice.verdict) == ("cuda", "it takes 0.30 of the CPU provider's time")
+    assert choice.candidates[3].reason == UNUSABLE
+    assert set(clocks) == {None}
+    ((native, device),) = cuda.opened
+    assert (native["gpu_mem_limit"], device) == (str(2**20), 1)
 
 
 def test_a_provider_that_is_less_exact_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from convert.artefact.stored_graph import read_graph, store_graph
 from convert.errors import ExportError, ParityError, PrecisionError
 from convert.evidence.baseline import find_reaching, record_baseline
 from convert.evidence.collect import collect_evidence
+from convert.evidence.placement import find_placement
 from convert.manifest.manifest import Manifest
 from convert.manifest.providers import ProviderChoiceRecord
 from convert.manifest.records import CostRecord, TuningRecord
@@ -201,7 +202,9 @@ class Conversion:
         graph = placed.model.graph
         reaching = find_reaching(graph, layers)
         baseline = record_baseline(graph, content, self.sets, reaching, options.provider, placed.folder)
-        manifest = replace(manifest, baseline=baseline, choice=self.choice)
+        names = [spec.name for spec in self.source.inputs]
+        placement = find_placement(content, names, options.provider, placed.folder)
+        manifest = replace(manifest, baseline=baseline, choice=self.choice, placement=placement)
         self.on_stage("write")
         write_model(options.destination, options.sign(append_manifest(content, manifest)))
         return manifest

@@ -45,7 +45,7 @@ class CpuProvider(BuiltInProvider):
     def _open(self, model: bytes | str, options: Ort, native: Options, device: int) -> Ort:
         session = super()._open(model, options, native, device)
         # Only of rounded values: weights alone in 8 bits it would then compute wrongly (ONNX Runtime 1.32).
-        if not adds_up_in_16_bits() or "QuantizeLinear" not in count_operators(session):
+        if not adds_up_in_16_bits() or "QuantizeLinear" not in count_operators(session).get(self.native, {}):
             return session
         options.add_session_config_entry(EXACT_PRODUCTS, "1")
         return super()._open(model, options, native, device)

@@ -112,13 +112,13 @@ def count_nodes(session: Ort) -> dict[str, int]:
 
     Nothing is known of a file in ONNX Runtime's own format.
     """
-    counts: Counter[str] = Counter()
+    return {name: sum(own.values()) for name, own in count_operators(session).items()}
+
+
+def count_operators(session: Ort) -> dict[str, dict[str, int]]:
+    """The same of each operator, by its provider."""
+    counts: dict[str, Counter[str]] = {}
     for part in session.get_provider_graph_assignment_info():
-        counts[part.ep_name] += len(part.get_nodes())
-    return dict(counts)
-
-
-def count_operators(session: Ort) -> dict[str, int]:
-    """How many nodes of the graph are of each operator."""
-    parts = session.get_provider_graph_assignment_info()
-    return dict(Counter(node.op_type for part in parts for node in part.get_nodes()))
+        own = counts.setdefault(part.ep_name, Counter())
+        own.update(node.op_type for node in part.get_nodes())
+    return {name: dict(own) for name, own in counts.items()}

@@ -67,6 +67,7 @@ def _summarise_export(manifest: Manifest, file: Path) -> Iterator[str]:
         yield say("provider chosen by measuring: {choice}", choice=line)
     if manifest.tuning is not None:
         yield say("tuned: {target}", target=tables.describe_tuning(manifest.tuning))
+    yield from provider_tables.warn_of_placement(manifest.placement)
 
 
 def _describe_strength(parity: ParityRecord) -> str:

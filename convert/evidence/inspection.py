@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from adaptact.languages.recorded import retell
 from adaptact.languages.spoken import say
 from convert.errors import SourceError
+from convert.evidence.provider_tables import describe_placement
 from convert.manifest import signature
 from convert.manifest.baseline import BaselineRecord, parse_baseline
 from convert.manifest.decode import ManifestError
@@ -81,6 +82,8 @@ class OnnxFile:
             if data is None
             else {say("data file"): f"{data.name}, {data.bytes:,} bytes, SHA-256 {data.sha256}"}
         )
+        placement = None if self.manifest is None else self.manifest.placement
+        left = {} if placement is None else {say("left to the CPU provider"): describe_placement(placement)}
         notes = {} if not sources else {say("as its source was loaded"): "; ".join(map(retell, sources))}
         return {
             say("file"): self.name,
@@ -88,6 +91,7 @@ class OnnxFile:
             "SHA-256": self.digest,
             **data_file,
             **notes,
+            **left,
             say("signed by key, unchecked"): signature.read_signer(self.content) or say("nobody"),
             say(
                 "written by"

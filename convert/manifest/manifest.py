@@ -14,7 +14,7 @@ from adaptact.report.notebook import show_table
 from convert.manifest.baseline import BaselineRecord
 from convert.manifest.decode import ManifestError, decode
 from convert.manifest.entries import LARGEST_MANIFEST
-from convert.manifest.providers import ProviderChoiceRecord
+from convert.manifest.providers import PlacementRecord, ProviderChoiceRecord
 from convert.manifest.records import CoverageRecord, RoundingRecord, Strength, TuningRecord
 from convert.manifest.size_bounds import SizeBounds
 
@@ -238,6 +238,8 @@ class Manifest:
     """The provider of ONNX Runtime that the forms were chosen for and parity was judged on."""
     choice: ProviderChoiceRecord | None = None
     """How the provider was chosen among several; None where the user named it."""
+    placement: PlacementRecord | None = None
+    """What the provider does not compute; None where that is the CPU provider, and in older files."""
     tuning: TuningRecord | None = None
     """None where the provider's table chose the forms."""
     rounding: RoundingRecord | None = None

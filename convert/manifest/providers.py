@@ -11,6 +11,8 @@ CANNOT_RUN = mark("it cannot load or run the graph")
 """Why a provider was not timed. What it says itself may name paths of this machine."""
 NO_OTHER = mark("no other provider can be used")
 """The decision where only the CPU provider is left."""
+MANY = 0.1
+"""The share of operators that a provider leaves to the CPU provider and that is worth a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,26 @@ class ProviderChoiceRecord:
     def holds_for(self, processor: str, versions: Mapping[str, str]) -> bool:
         """Whether it was measured on such a machine, with these versions."""
         return (self.processor, self.versions) == (processor, versions)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRecord:
+    """Which operators of the graph, as ONNX Runtime optimised it, the file's provider does not compute."""
+
+    operators: int
+    """All of the graph."""
+    elsewhere: dict[str, int]
+    """How many of each kind ONNX Runtime's own kernels for the CPU compute instead."""
+
+    @property
+    def left(self) -> int:
+        """How many the provider does not compute."""
+        return sum(self.elsewhere.values())
+
+    @property
+    def is_scattered(self) -> bool:
+        """Whether these are many: each change from one to the other costs a copy."""
+        return self.left > MANY * self.operators
 
 
 def record_candidate(

@@ -1,6 +1,7 @@
 """Runs graphs with ONNX Runtime, as the server does."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import onnxruntime as ort
 
 from adaptact.errors import ProviderError
 from adaptact.providers.catalogue import find_provider
-from adaptact.providers.provider import Precision
+from adaptact.providers.provider import Precision, count_operators
 from adaptact.text import first_line
 from convert.errors import ExportError, UsageError
 from convert.model_io.array import Array
@@ -57,7 +58,7 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if folder is not None:
             options.add_session_config_entry(_EXTERNAL_FOLDER, str(folder.resolve()))
-        self._names = tuple(names)
+        self._names, self._provider = tuple(names), provider
         try:
             content = str(graph) if isinstance(graph, Path) else graph
             self._session = find_provider(provider).open(content, options, precision=precision)
@@ -69,6 +70,13 @@ class Session:
                 hint=_NO_KERNEL if isinstance(error, _NOT_IMPLEMENTED) else None,
             ) from error
         self.outputs = tuple(output.name for output in self._session.get_outputs())
+
+    def count_operators(self) -> tuple[dict[str, int], dict[str, int]]:
+        """How many of each kind the provider computes, and how many others do."""
+        own = find_provider(self._provider).native
+        counts = count_operators(self._session)
+        mine = counts.pop(own, {})
+        return mine, dict(sum(map(Counter, counts.values()), Counter[str]()))
 
     def run(self, arrays: Sequence[Array]) -> dict[str, Array]:
         """The outputs by name, for arrays in the order of the input names; texts are whole numbers."""

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-LEAST_GAIN = 0.025
+LEAST_GAIN = 0.01
 """The share of the time that a candidate has to save."""
 MOST_LOSS = 0.03
 """What it may lose with a single batch size."""
@@ -21,6 +21,8 @@ STAGE_ROUNDS = 3
 MOST_ROUNDS = 15
 SURE_ROUNDS, SURE_RATIO = 5, 1.15
 """The last two differ by so much after so many rounds: more would hardly change the result."""
+CLOSE_RATIO = 1.06
+"""The last two differ by less: noise may decide, and more rounds are worth some time."""
 TURN_SECONDS = 0.01
 SHORT_SECONDS = 0.002
 """A run up to here is often not interrupted at all, and its wall-clock minimum counts; of a longer run on one
@@ -60,16 +62,21 @@ class Timing:
     """Whether it is clearly faster than the first one."""
 
 
-def find_fastest(turns: Sequence[Turn], now: Clock, until: float) -> HalvingResult:
+def find_fastest(
+    turns: Sequence[Turn], now: Clock, until: float, latest: float | None = None
+) -> HalvingResult:
     """The fastest of the candidates, the first one unless another is clearly faster.
 
-    Ends at the time `until`, with the turn that has begun by then; a round that is not complete does not
-    count.
+    Ends at the time `until`, and only at `latest` where the first rounds take longer or the last two are
+    close, with the turn that has begun by then; a round that is not complete does not count.
     """
     times: list[list[Sequence[float]]] = [[] for _ in turns]
     alive = list(range(len(turns)))
+    latest = max(until, latest or until)
     for number in range(MOST_ROUNDS):
-        if len(alive) < 2 or not _run_round(turns, times, alive, number, now, until):
+        is_open = number < STAGE_ROUNDS or _are_close(times, alive)
+        end = latest if is_open else until
+        if len(alive) < 2 or not _run_round(turns, times, alive, number, now, end):
             break
         if len(alive) > 2 and (number + 1) % STAGE_ROUNDS == 0:
             others = sorted(alive[1:], key=lambda place: summarise(times[0], times[place]).ratio)
@@ -123,6 +130,14 @@ def summarise(base: Sequence[Sequence[float]], own: Sequence[Sequence[float]]) -
         and worst <= math.log(1 + MOST_LOSS)
         and agreed >= AGREEMENT,
     )
+
+
+def _are_close(times: Sequence[Sequence[Sequence[float]]], alive: Sequence[int]) -> bool:
+    """Whether two are left, of which noise may choose the slower one."""
+    if len(alive) != 2:
+        return False
+    ratio = summarise(times[0], times[alive[1]]).ratio
+    return max(ratio, 1 / ratio) < CLOSE_RATIO
 
 
 def _is_decided(timing: Timing) -> bool:

@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time, thread_time
@@ -20,9 +21,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from adaptact.errors import AdaptactError
-from adaptact.halving import find_fastest, time_turn
+from adaptact.halving import STAGE_ROUNDS, find_fastest, time_turn
 from adaptact.providers.catalogue import ProviderName, find_provider, list_candidates
 from convert.model_io.runtime import REFUSALS
+from serve.engine.choosing.timing import MOST_TIMES
 
 FILES = {"torch": "torch.onnx", "cpu": "cpu.onnx", "openvino": "openvino.onnx"}
 CHECKPOINT = "model.pt"
@@ -31,9 +33,34 @@ CHOICE_SECONDS = 1.0
 """Of timing for the choice of `auto`, as the server has by default."""
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 15
 
-Run = Callable[[], object]
 Timer = Callable[[], float]
 """One turn: the seconds of one run."""
+Feed = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One prediction: the session and its inputs."""
+
+    session: Any
+    feed: Feed
+
+    def __call__(self) -> object:
+        """Run it."""
+        return self.session.run(None, self.feed)
+
+    @property
+    def rows(self) -> int:
+        """The samples that are predicted; 1 where the file fixes how many."""
+        is_free = isinstance(self.session.get_inputs()[0].shape[0], str)
+        return len(next(iter(self.feed.values()))) if is_free else 1
+
+    def halve(self) -> "Run":
+        """The same of half the samples."""
+        return Run(self.session, {name: array[: self.rows // 2] for name, array in self.feed.items()})
+
+
+Candidate = tuple[ProviderName, int, Run]
 
 
 class Peer:
@@ -64,9 +91,7 @@ class Peer:
         self._process.wait()
 
 
-def open_session(
-    path: Path, provider: ProviderName, threads: int, feed: Mapping[str, NDArray[np.generic]]
-) -> Run:
+def open_session(path: Path, provider: ProviderName, threads: int, feed: Feed) -> Run:
     """One prediction of the file, on the provider."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -74,19 +99,17 @@ def open_session(
     # Otherwise the threads of the last session would still spin while the next one is timed.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = find_provider(provider).open(str(path), options)
-    run: Run = partial(session.run, None, dict(feed))
+    run = Run(session, feed)
     run()
     return run
 
 
-def choose(
-    folder: Path, threads: int, feed: Mapping[str, NDArray[np.generic]], runs: Mapping[str, Run]
-) -> tuple[ProviderName, int, Run]:
+def choose(folder: Path, threads: int, feed: Feed, runs: Mapping[str, Run]) -> Candidate:
     """What `--provider auto` runs, of our files: the provider, the threads, and its run.
 
     `runs` has those of all threads, by provider.
     """
-    candidates: list[tuple[ProviderName, int, Run]] = []
+    candidates: list[Candidate] = []
     for provider, number in list_candidates(threads):
         if provider in runs:
             run = runs[provider]
@@ -98,8 +121,23 @@ def choose(
     def make_turn(run: Run) -> Callable[[], tuple[float]]:
         return lambda: (time_turn(run, perf_counter, processor),)
 
-    turns = [make_turn(run) for _, _, run in candidates]
-    return candidates[find_fastest(turns, clock, clock() + CHOICE_SECONDS).chosen]
+    turns = [make_turn(run) for _, _, run in _shorten(candidates, clock)]
+    start = clock()
+    ends = start + CHOICE_SECONDS, start + MOST_TIMES * CHOICE_SECONDS
+    return candidates[find_fastest(turns, clock, *ends).chosen]
+
+
+def _shorten(candidates: Sequence[Candidate], clock: Timer) -> Sequence[Candidate]:
+    """The same with as many rows as there is time for, as the server has it."""
+    while candidates[0][2].rows > 1:
+        start = clock()
+        candidates[0][2]()
+        if clock() - start <= CHOICE_SECONDS / (STAGE_ROUNDS * len(candidates)):
+            break
+        candidates = [(provider, threads, run.halve()) for provider, threads, run in candidates]
+    for _, _, run in candidates:
+        run()
+    return candidates
 
 
 def measure_cell(
@@ -145,7 +183,7 @@ def _open_peer(
 
 
 def _take_turns(
-    runs: Mapping[str, Run], peer: Peer | None, threads: int, seconds: float
+    runs: Mapping[str, Callable[[], object]], peer: Peer | None, threads: int, seconds: float
 ) -> dict[str, list[float]]:
     """The seconds of one run of each in each round."""
     processor, _ = _choose_clocks(threads)
@@ -191,7 +229,7 @@ def measure_compiled(net: str, folder: Path, batch: int, seconds: int) -> dict[s
             late = perf_counter() - began >= seconds
             return {"why": f"not done after {seconds} s" if late else reason}
         feed = _read_feed(folder, batch)
-        runs: dict[str, Run] = {
+        runs: dict[str, Callable[[], object]] = {
             "torch": open_session(folder / FILES["torch"], "cpu", 1, feed),
             COMPILED: lambda: compiled(*example),
         }

@@ -40,8 +40,8 @@ from convert.model_io.runtime import Session
 from convert.model_io.samples import make_example
 from convert.tuning.tune import TuningOptions
 
-SHARE = 0.25
-"""Of the time for tuning; the rest is for the forms on the provider that is chosen."""
+SHARE, MOST_SHARE = 0.25, 0.5
+"""Of the time for tuning, and where two are close; the rest is for the forms on what is chosen."""
 JUDGED_ON = mark("the samples of parity")
 
 
@@ -108,7 +108,8 @@ def choose_provider(task: ProviderTask, options: TuningOptions) -> ProviderChoic
     timed = [each for each in loaded if each.turn is not None]
     start = task.machine.now()
     turns = [each.turn for each in timed if each.turn is not None]
-    result = find_fastest(turns, task.machine.now, start + SHARE * options.seconds)
+    ends = (start + share * options.seconds for share in (SHARE, MOST_SHARE))
+    result = find_fastest(turns, task.machine.now, *ends)
     chosen = timed[result.chosen]
     timings = dict(zip(map(id, timed), result.timings, strict=True))
     return ProviderChoiceRecord(

@@ -30,13 +30,15 @@ class Machine:
         return take
 
 
-def choose(*candidates: Sequence[Sequence[float]], until: float = 1e9) -> HalvingResult:
+def choose(
+    *candidates: Sequence[Sequence[float]], until: float = 1e9, latest: float | None = None
+) -> HalvingResult:
     machine = Machine()
     turns = [machine.turn(place, *rounds) for place, rounds in enumerate(candidates)]
-    return find_fastest(turns, machine.now, until)
+    return find_fastest(turns, machine.now, until, latest)
 
 
-@pytest.mark.parametrize(("seconds", "chosen"), [(0.9, 1), (0.97, 1), (0.98, 0), (1.0, 0), (1.1, 0)])
+@pytest.mark.parametrize(("seconds", "chosen"), [(0.9, 1), (0.98, 1), (0.995, 0), (1.0, 0), (1.1, 0)])
 def test_the_first_stays_unless_another_is_clearly_faster(seconds: float, chosen: int) -> None:
     result = choose([[1.0]], [[seconds]])
     assert result.chosen == chosen
@@ -76,6 +78,30 @@ def test_a_round_that_is_not_complete_does_not_count() -> None:
 def test_too_few_rounds_choose_the_first() -> None:
     assert choose([[1.0]], [[0.5]], until=2.0).chosen == 0
     assert choose([[1.0]], [[0.5]], until=0.0).timings[1].seconds == ()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "latest", "rounds"),
+    [
+        (0.97, 20.0, 10),  # close: to the latest end
+        (0.97, None, 4),
+        (0.8, 20.0, 4),  # not close
+        (9.0, 20.0, 2),  # the first rounds are waited for, and no longer
+        (3.0, 20.0, 3),
+    ],
+)
+def test_time_is_added_where_two_are_close_or_runs_are_long(
+    seconds: float, latest: float | None, rounds: int
+) -> None:
+    result = choose([[1.0]], [[seconds]], until=8.0, latest=latest)
+    assert [timing.rounds for timing in result.timings] == [rounds, rounds]
+
+
+def test_close_ones_are_decided_by_more_rounds() -> None:
+    """The first rounds say that the other is slower; later ones do not."""
+    noisy = [[1.04], [1.03], [1.02], *[[0.96]] * 12]
+    assert choose([[1.0]], noisy, until=6.5).chosen == 0
+    assert choose([[1.0]], noisy, until=6.5, latest=40.0).chosen == 1
 
 
 def test_rounds_go_back_and_forth() -> None:

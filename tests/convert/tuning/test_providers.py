@@ -50,7 +50,7 @@ def choose(
     return choose_provider(ProviderTask(lambda provider: GRAPH, judge, machine), options)
 
 
-@pytest.mark.parametrize(("openvino", "chosen"), [(0.5, "openvino"), (0.99, "cpu"), (2.0, "cpu")])
+@pytest.mark.parametrize(("openvino", "chosen"), [(0.5, "openvino"), (0.995, "cpu"), (2.0, "cpu")])
 def test_the_fastest_provider_is_chosen(openvino: float, chosen: str) -> None:
     choice = choose(Machine(cpu=1.0, openvino=openvino))
     assert (choice.provider, choice.threads) == (chosen, 1)
@@ -109,7 +109,8 @@ def test_a_graph_that_the_cpu_provider_cannot_load_is_an_error() -> None:
         choose(Machine(openvino=1.0))
 
 
-def test_a_quarter_of_the_time_is_taken() -> None:
-    choice = choose(Machine(cpu=1.0, openvino=0.97), seconds=40.0)
+@pytest.mark.parametrize(("openvino", "most"), [(0.88, 10.0), (0.97, 20.0)])
+def test_a_quarter_of_the_time_is_taken_and_half_where_two_are_close(openvino: float, most: float) -> None:
+    choice = choose(Machine(cpu=1.0, openvino=openvino), seconds=40.0)
     assert choice.seconds == 10.0
-    assert 10.0 <= choice.spent < 12.0
+    assert most <= choice.spent < most + 2.0

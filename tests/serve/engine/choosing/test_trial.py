@@ -79,7 +79,7 @@ def test_the_faster_provider_is_chosen(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_cpu_provider_stays_where_no_other_is_clearly_faster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretend(monkeypatch, 0.99)
+    pretend(monkeypatch, 0.995)
     choice = try_on(put(tmp_path, models.DOUBLE))
     assert (choice.provider, choice.verdict) == (
         *("cpu", "no other is clearly faster than the CPU provider"),

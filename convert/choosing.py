@@ -35,7 +35,7 @@ def write_on_fastest(work: Conversion, options: TuningOptions) -> Manifest:
     work.on_stage("tune")
     machine = ProviderTarget(work.source.inputs, options)
     task = ProviderTask(
-        build=lambda provider: _round(work, _build(work, provider)),
+        build=lambda provider: _round(work, provider),
         judge=lambda provider: _judge(work, provider),
         machine=machine,
         on_progress=work.on_progress,
@@ -64,8 +64,9 @@ def _build(work: Conversion, provider: ProviderName) -> ir.Model:
     return optimise(work.exported, remaining_rules(()), plan=on_provider.choose_plan(None)).model
 
 
-def _round(work: Conversion, graph: ir.Model) -> ir.Model:
-    return round_everywhere(graph, work.original, work.sets, work.options.rounding)
+def _round(work: Conversion, provider: ProviderName) -> ir.Model:
+    graph = _build(work, provider)
+    return round_everywhere(graph, work.original, work.sets, work.options.rounding, provider)
 
 
 def _judge(work: Conversion, provider: ProviderName) -> None:

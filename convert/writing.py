@@ -102,7 +102,8 @@ class Conversion:
 
     def _round_for_timing(self, graph: ir.Model) -> ir.Model:
         """The graph in the precision of the file, as far as that is known before the gate."""
-        return round_everywhere(graph, self.original, self.sets, self.options.rounding)
+        options = self.options
+        return round_everywhere(graph, self.original, self.sets, options.rounding, options.provider)
 
     def _write_without(self, dropped: tuple[DroppedRule, ...], tuned: TuningResult | None) -> Manifest:
         """The manifest of the file that is made without these rules."""

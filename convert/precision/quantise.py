@@ -18,14 +18,12 @@ from convert.precision.accuracy import require_apart, require_enough
 from convert.precision.budgets import BudgetOptions, Budgets, Precision, resolve_budgets
 from convert.precision.calibration import Calibration, measure_ranges, read_calibration, read_labels
 from convert.precision.computed import COMPUTED, measure_computed
-from convert.precision.distributions import measure_distributions
 from convert.precision.gate import Gate, LossReport, count_samples, require_passed
 from convert.precision.half import HalfScheme, UnfitLayer
 from convert.precision.int8 import DynamicScheme
 from convert.precision.keep import Candidate, FloatSite, OnStep, keep_fewest
-from convert.precision.ranges import choose_range, hold_all
 from convert.precision.sites import Scheme, find_sites
-from convert.precision.static import StaticScheme, list_rounded_values
+from convert.precision.static_ways import make_static_schemes
 from convert.precision.weights import BITS, SMALLEST, WeightsScheme
 
 Method = Literal["fp16", "computed", "dynamic", "static", "weights-int8", "weights-int4"]
@@ -126,7 +124,7 @@ def quantise(
         require_agreement(candidate.losses, task.budgets)
         require_passed(task.precision, candidate.losses, budgets)
         return _collect(candidate, task, judged_on, budgets)
-    schemes, method, unfit = _build_schemes(model, original, judged_sets, task, on_progress)
+    schemes, method, unfit = _build_schemes(model, original, judged_sets, task, provider, on_progress)
     scheme = schemes[0]
     if not scheme.is_rounding(()):
         raise PrecisionError(
@@ -159,7 +157,11 @@ def _collect(
 
 
 def round_everywhere(
-    model: ir.Model, original: Original, sets: Sequence[SampleSet], task: RoundingTask
+    model: ir.Model,
+    original: Original,
+    sets: Sequence[SampleSet],
+    task: RoundingTask,
+    provider: str = "cpu",
 ) -> ir.Model:
     """The graph in the task's precision, with no site in float and without a gate, for timing.
 
@@ -172,7 +174,7 @@ def round_everywhere(
     first = None if data is None else replace(data, sets=data.sets[:1])
     _, chosen = _pick_samples(sets, first)
     (scheme, *_), _, _ = _build_schemes(
-        model, original, chosen[:1], replace(task, calibration=first), _ignore
+        model, original, chosen[:1], replace(task, calibration=first), provider, _ignore
     )
     return scheme.round(()) if scheme.is_rounding(()) else model
 
@@ -227,6 +229,7 @@ def _build_schemes(
     original: Original,
     sets: Sequence[SampleSet],
     task: RoundingTask,
+    provider: str,
     on_progress: OnStep,
 ) -> tuple[Sequence[Scheme], Method, tuple[UnfitLayer, ...]]:
     """The ways of rounding to try, in this order, which have the same sites."""
@@ -243,9 +246,7 @@ def _build_schemes(
     if data is None:
         return [DynamicScheme(model, sites)], "dynamic", ()
     count = _count_batches("calibrate", len(data.sets), on_progress)
-    distributions = measure_distributions(model, list_rounded_values(model), data.sets, count)
-    ways = (choose_range, hold_all)
-    return [StaticScheme(model, sites, distributions, choose) for choose in ways], "static", ()
+    return make_static_schemes(model, sites, data.sets, provider, count), "static", ()
 
 
 def _count_batches(step: str, total: int, on_progress: OnStep) -> Callable[[int], None]:

@@ -4,6 +4,10 @@ The input of a layer is rounded to 256 steps (`QuantizeLinear`, `DequantizeLinea
 channel. They have 8 bits: a CPU without VNNI adds two products up in 16 bits, which can overflow, and there
 the provider `cpu` has ONNX Runtime compute them another way. Activations are computed in float; the
 results and inputs of the layers around them are rounded.
+
+ONNX Runtime computes a convolution on 8 bits only if its result is rounded too. OpenVINO gives floats too,
+joins the activation to the layer then, and loses the bias of a convolution whose rounded result goes through
+a `Reshape` to a `Concat`: for it a result is rounded only where layers read it.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,13 +29,16 @@ from convert.precision.sites import LINEAR, Ranges, RoundingSite, is_linear
 
 CARRIERS = frozenset({"MaxPool", "AveragePool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
 """Operators between an activation and its readers that ONNX Runtime computes on 8 bits too."""
-_ON_EIGHT_BITS = LINEAR | CARRIERS
+FLOAT_RESULTS = frozenset({"openvino"})
+"""The providers that compute layers on 8 bits of which the results are floats."""
+_CHEAP_IN_FLOAT = ("Gemm", "MatMul")
+"""The layers that ONNX Runtime computes on 8 bits and gives floats of."""
 _CLAMPS = ("Relu", "Clip")
 """Rounding to unsigned numbers clamps too: the library leaves these out where only they read a layer."""
 
 
 class StaticScheme:
-    """Rounds to ranges that `choose` takes from the distributions of calibration data."""
+    """Rounds to ranges that `choose` takes from the distributions of calibration data, for one provider."""
 
     def __init__(
         self,
@@ -39,8 +46,10 @@ class StaticScheme:
         sites: Sequence[RoundingSite],
         distributions: Distributions,
         choose: Callable[[Distribution], tuple[float, float]] = choose_range,
+        provider: str = "cpu",
     ) -> None:
         self.sites = sites
+        self._gives_floats = provider in FLOAT_RESULTS
         self._graph = infer_shapes(model)
         # Rounding that replaces a Clip must not end beyond it.
         ends = {node.outputs[0].name for node in model.graph if node.op_type == "Clip"}
@@ -60,9 +69,11 @@ class StaticScheme:
         return bool(self._readers(kept))
 
     def _readers(self, kept: Collection[RoundingSite]) -> set[str]:
-        """The layers on 8 bits; a convolution that gives floats takes longer with rounded weights."""
-        floats = {name for site in kept if site.has_activation for name in site.writers}
-        return {name for site in self.sites if site not in kept for name in site.readers} - floats
+        """The layers on 8 bits; in ONNX Runtime a convolution that gives floats takes longer with these."""
+        readers = {name for site in self.sites if site not in kept for name in site.readers}
+        if self._gives_floats:
+            return readers
+        return readers - {name for site in kept if site.has_activation for name in site.writers}
 
     def round(self, kept: Collection[RoundingSite]) -> ir.Model:
         """The rounded graph; the float graph is left as it is."""
@@ -85,7 +96,8 @@ class StaticScheme:
             )
             quantiser.quantize_model()
         graph = require_standard(quantiser.model.model)
-        _restore_floats(graph, self._clamped)
+        operators = ("Conv", *_CHEAP_IN_FLOAT) if self._gives_floats else _CHEAP_IN_FLOAT
+        _restore_floats(graph, self._clamped, readers | carriers, operators)
         return graph
 
 
@@ -140,10 +152,12 @@ def _find_carriers(model: ir.Model) -> set[str]:
     return found
 
 
-def _restore_floats(graph: ir.Model, clamped: Collection[str]) -> None:
-    """Layers give floats where that costs nothing: to the outputs, and from matrix products to an activation.
+def _restore_floats(
+    graph: ir.Model, clamped: Collection[str], on_eight_bits: Collection[str], cheap: Collection[str]
+) -> None:
+    """Layers give floats where that costs nothing: to the outputs, and those of `cheap` to an activation.
 
-    Values that rounding clamps stay rounded.
+    `on_eight_bits` are the names of the nodes that read 8 bits. Values that rounding clamps stay rounded.
     """
     for node in list(graph.graph):
         pair = _find_quantize(node)
@@ -152,9 +166,9 @@ def _restore_floats(graph: ir.Model, clamped: Collection[str]) -> None:
         if pair is None or exact is None or layer is None or _is_named(exact, clamped):
             continue
         rounded = node.outputs[0]
-        readers = [reader.op_type for reader, _ in rounded.uses()]
-        cheap = layer.op_type in ("Gemm", "MatMul") and not _ON_EIGHT_BITS.intersection(readers)
-        if not cheap and (readers or layer.op_type != "Conv"):
+        readers = [reader.name for reader, _ in rounded.uses()]
+        free = layer.op_type in cheap and not any(name in on_eight_bits for name in readers)
+        if not free and (readers or layer.op_type != "Conv"):
             continue
         name, was_output = rounded.name, rounded.is_graph_output()
         exact.type, exact.shape = ir.TensorType(ir.DataType.FLOAT), exact.shape or rounded.shape

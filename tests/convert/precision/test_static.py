@@ -1,0 +1,110 @@
+from functools import cache
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+
+from convert.artefact.file import serialise
+from convert.model_io.array import Array
+from convert.model_io.inputs import InputSpec, parse_input
+from convert.model_io.runtime import Session
+from convert.precision.sites import find_sites
+from convert.precision.static import StaticScheme
+from convert.precision.static_ways import make_static_schemes
+from tests.convert.models import optimise_model
+from tests.convert.precision.networks import as_own_samples, build_network, make_samples
+from tests.openvino import require_openvino
+
+PICTURE = parse_input("picture:float32[N,3,16,16]")
+
+
+class Patches(nn.Module):
+    """Patches of a picture as the tokens of a transformer, with one learned token before them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.project = nn.Conv2d(3, 8, 4, 4)
+        self.project.bias.data += 1  # type: ignore[union-attr]
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+        self.last = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 3, 16, 16] -> [N, 17, 4]."""
+        patches = self.project(x).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.token.expand(x.shape[0], -1, -1), patches], 1)
+        scores: Tensor = self.last(torch.tanh(tokens))
+        return scores
+
+
+@cache
+def build_patches() -> tuple[nn.Module, InputSpec, ir.Model]:
+    model = Patches().eval()
+    return model, PICTURE, optimise_model(model, PICTURE).model
+
+
+def _make_scheme(network: tuple[nn.Module, InputSpec, ir.Model], provider: str) -> StaticScheme:
+    _, spec, graph = network
+    samples = as_own_samples(make_samples(spec, 64))
+    return make_static_schemes(graph, find_sites(graph, {}), samples, provider)[0]
+
+
+def _list_rounded(graph: ir.Model) -> set[str]:
+    """The values that are rounded while the graph runs."""
+    return {node.inputs[0].name or "" for node in graph.graph if node.op_type == "QuantizeLinear"}  # type: ignore[union-attr]
+
+
+def _list_read(graph: ir.Model) -> set[str]:
+    """The rounded values that a layer reads."""
+    return {
+        pair.inputs[0].producer().inputs[0].name or ""  # type: ignore[union-attr]
+        for node in graph.graph
+        if node.op_type in ("Conv", "Gemm", "MatMul")
+        for pair in [node.inputs[0].producer()]  # type: ignore[union-attr]
+        if pair is not None
+    }
+
+
+def _run(graph: ir.Model, x: Array, provider: str = "cpu") -> Array:
+    names = [value.name or "" for value in graph.graph.inputs]
+    (result,) = Session(serialise(graph), names, provider).run([x]).values()
+    return result
+
+
+def _compute(model: nn.Module, x: Array) -> Array:
+    result: Array = model(torch.from_numpy(x)).detach().numpy()
+    return result
+
+
+def test_for_openvino_only_what_layers_read_is_rounded() -> None:
+    network = build_network("images")
+    for_openvino = _make_scheme(network, "openvino").round(())
+    rounded = _list_rounded(for_openvino)
+    assert rounded < _list_rounded(_make_scheme(network, "cpu").round(()))
+    assert _list_read(for_openvino) <= rounded
+    x = make_samples(network[1], 8, 9)
+    expected = _compute(network[0], x)
+    assert np.abs(_run(for_openvino, x) - expected).max() < 0.05 * np.abs(expected).max()
+
+
+def test_for_openvino_a_layer_before_a_float_place_is_rounded() -> None:
+    network = build_network("images")
+    for provider, count in (("openvino", 1), ("cpu", 2)):
+        scheme = _make_scheme(network, provider)
+        site = next(site for site in scheme.sites if site.writers)
+        before, after = _count_weights(scheme.round(())), _count_weights(scheme.round([site]))
+        assert before - after == count
+
+
+def test_a_bias_before_a_concat_reaches_openvino() -> None:
+    require_openvino()
+    network = build_patches()
+    x = make_samples(network[1], 4, 9)
+    expected = _compute(network[0], x)
+    result = _run(_make_scheme(network, "openvino").round(()), x, "openvino")
+    assert np.abs(result - expected).max() < 0.03 * np.abs(expected).max()
+
+
+def _count_weights(graph: ir.Model) -> int:
+    return sum((name or "").endswith("weight_quantized") for name in graph.graph.initializers)

@@ -24,6 +24,7 @@ from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Original
 from convert.precision.budgets import BudgetOptions, Precision
 from convert.precision.computed import require_computed
+from convert.precision.front.options import FrontOptions
 from convert.precision.quantise import PrecisionOptions
 from convert.precision.weights import BITS, OPSET
 from convert.sources.described import (
@@ -63,6 +64,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     precision: Precision = "fp32",
     calibration: Path | None = None,
     budgets: BudgetOptions | None = None,
+    front: FrontOptions | None = None,
     sign: Path | None = None,
     password: str | None = None,
     weights: Path | None = None,
@@ -78,7 +80,8 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     `tolerances` allows an output, by name, an error of that share of its scale beyond the criterion.
     Forms are those of `provider`'s table, or what `tuning` finds faster on the provider that it names.
     `precision` other than fp32 rounds the graph that passed parity, and `budgets`, or else strict ones, judge
-    the result; `calibration` names the data that static int8 takes its ranges from.
+    the result; `calibration` names the data that static int8 takes its ranges from. `front` has the places
+    that int8 rounds chosen by time and loss.
     `sign` names the private key that signs the file, `password` opens that key.
     `on_stage` is called as each stage of STAGES begins, `on_progress` with what is timed or rounded now.
     Raises a ConversionError where anything fails, and then nothing was written.
@@ -88,7 +91,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     require_shares(tolerances or {})
     provider = tuning.provider if tuning is not None else provider
     _require_usable(provider, tuning)
-    rounding = PrecisionOptions(precision, calibration, samples, budgets or BudgetOptions())
+    rounding = PrecisionOptions(precision, calibration, samples, budgets or BudgetOptions(), front)
     rounding.require_consistent()
     require_computed(precision, provider)
     oldest = OPSET if precision in BITS else OPSETS[0]

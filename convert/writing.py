@@ -164,7 +164,7 @@ class Conversion:
             optimised.model,
             self.original,
             self.sets,
-            options.rounding,
+            self._aim_front(),
             provider=options.provider,
             on_progress=lambda step, done, total: self.on_progress(f"{step} {done} of {total}"),
         )
@@ -177,6 +177,14 @@ class Conversion:
                 rounding=replace(record_rounding(rounded), cost=self._measure_cost(optimised, rounded)),
             )
             return self._write(placed, serialise(placed.model), manifest)
+
+    def _aim_front(self) -> RoundingTask:
+        """The rounding with what its front is timed on, where it has one: the target of tuning, if any."""
+        rounding, front = self.options.rounding, self.options.rounding.front
+        if front is None:
+            return rounding
+        target = replace(self.options.tuning or front.target, provider=self.options.provider)
+        return replace(rounding, front=replace(front, target=target), machine=self._make_target(target))
 
     def _measure_cost(self, optimised: OptimisedGraph, rounded: QuantisedModel) -> CostRecord:
         """The bytes of the weights before and after, and the times where the file is tuned for a machine."""

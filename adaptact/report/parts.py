@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 from unicodedata import east_asian_width
 
 from adaptact.report.charts import Chart
+from adaptact.report.scatter import Scatter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,7 +104,7 @@ class Picture:
     kind: ClassVar[str] = "picture"
 
 
-Part: TypeAlias = Text | Verdict | Table | Picture | Chart
+Part: TypeAlias = Text | Verdict | Table | Picture | Chart | Scatter
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ from convert.commands.options import (
     AllowPickle,
     Batch,
     Calibration,
+    Front,
+    FrontSeconds,
     Inputs,
     MaxAccuracyDrop,
     MaxError,
@@ -47,6 +49,7 @@ from convert.commands.options import (
     Tune,
     TuneSeconds,
     Weights,
+    parse_front,
     parse_tolerances,
     parse_tuning,
     require_separate,
@@ -106,6 +109,8 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     max_error: MaxError = None,
     min_agreement: MinAgreement = None,
     max_accuracy_drop: MaxAccuracyDrop = None,
+    front: Front = None,
+    front_seconds: FrontSeconds = None,
     sign: Annotated[
         Path | None, typer.Option(help="PEM file of the Ed25519 private key to sign with.")
     ] = None,
@@ -131,7 +136,9 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     read = (weights, classes, preprocessing, tokenizer, samples, calibration, sign)
     _require_places(source, destination, (report, triton), read)
     given = parse_given(classes, preprocessing, output_names, tokenizer)
-    tuning = parse_tuning(tune, provider, threads, batch, tune_seconds, cached=not no_tune_cache)
+    timed = parse_front(front, front_seconds, provider, threads, batch)
+    where = (threads, batch) if tune or timed is None else (None, None)  # else they are the front's alone
+    tuning = parse_tuning(tune, provider, *where, tune_seconds, cached=not no_tune_cache)
     limits = {"tune": tuning.seconds} if tuning is not None else None
     with StageLines(messages(quiet=quiet or as_json), limits, _list_stages(tune, precision)) as progress:
         manifest = convert(
@@ -154,6 +161,7 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
             precision=precision,
             calibration=calibration,
             budgets=BudgetOptions(max_error, min_agreement, max_accuracy_drop),
+            front=timed,
             sign=sign,
             password=os.environ.get(PASSWORD),
             on_stage=partial(_begin_stage, progress),

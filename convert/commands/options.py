@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ from convert.parity.tolerance import parse_tolerance
 from convert.precision.budgets import Precision
 
 if TYPE_CHECKING:
+    from convert.precision.front.options import FrontOptions
     from convert.tuning.tune import TuningOptions
 
 Inputs = Annotated[
@@ -52,10 +53,12 @@ Tune = Annotated[
     bool,
     typer.Option("--tune", help="Time the exact forms of each layer on this machine, and use the fastest."),
 ]
-Threads = Annotated[int | None, typer.Option(help="With --tune: threads of one run. Default: 1.")]
+Threads = Annotated[int | None, typer.Option(help="With --tune or --front: threads of one run. Default: 1.")]
 Batch = Annotated[
     str | None,
-    typer.Option(help="With --tune: batch sizes, as 1,16. Default: the model's fixed size, else 1."),
+    typer.Option(
+        help="With --tune or --front: batch sizes, as 1,16. Default: the model's fixed size, else 1."
+    ),
 ]
 TuneSeconds = Annotated[
     float | None, typer.Option(help="With --tune: total seconds for tuning. Default: 60.")
@@ -81,6 +84,16 @@ MaxAccuracyDrop = Annotated[
     typer.Option(
         help="For a lower precision: largest allowed drop in accuracy; needs `labels` in the samples."
     ),
+]
+Front = Annotated[
+    Literal["fastest", "knee"] | None,
+    typer.Option(
+        help="For int8: time on this machine which places to round, and take the fastest file that keeps the "
+        "budgets, or the one at the knee of loss over time."
+    ),
+]
+FrontSeconds = Annotated[
+    float | None, typer.Option(help="With --front: seconds for its places and files. Default: 60.")
 ]
 
 
@@ -134,6 +147,27 @@ def parse_tuning(
         seconds=SECONDS if seconds is None else seconds,
         cached=cached,
     )
+
+
+def parse_front(
+    rule: Literal["fastest", "knee"] | None,
+    seconds: float | None,
+    provider: str,
+    threads: int | None,
+    batch: str | None,
+) -> "FrontOptions | None":
+    """The front to measure; None without `--front`. Raises UsageError where its time is given alone."""
+    if rule is None:
+        if seconds is not None:
+            raise UsageError("`--front-seconds` is the time for a front", hint="add --front fastest")
+        return None
+    from convert.precision.front.options import SECONDS, FrontOptions  # noqa: PLC0415  # it loads torch
+    from convert.tuning.tune import TuningOptions  # noqa: PLC0415
+
+    target = TuningOptions(
+        provider, 1 if threads is None else threads, () if batch is None else _parse_batches(batch)
+    )
+    return FrontOptions(rule, target, SECONDS if seconds is None else seconds)
 
 
 def _parse_batches(text: str) -> tuple[int, ...]:

@@ -28,7 +28,12 @@ def print_export(console: Console, manifest: Manifest, file: Path, report: Path 
 
 
 def _summarise_export(manifest: Manifest, file: Path) -> Iterator[str]:
-    from convert.evidence import provider_tables, rounding_tables, tables  # noqa: PLC0415  # it loads torch
+    from convert.evidence import (  # noqa: PLC0415  # it loads torch
+        front_tables,
+        provider_tables,
+        rounding_tables,
+        tables,
+    )
 
     parity, rounding = manifest.parity, manifest.rounding
     passed = mark("{file}: {size} bytes, parity passed")
@@ -56,6 +61,9 @@ def _summarise_export(manifest: Manifest, file: Path) -> Iterator[str]:
         )
         if rounding.cost is not None:
             yield rounding_tables.describe_cost(rounding.cost)
+        if rounding.front is not None:
+            line = front_tables.describe_front(rounding.front)
+            yield say("places chosen by time and loss: {choice}", choice=line)
     yield from (say("source: {note}", note=retell(note)) for note in manifest.source_notes)
     if manifest.fired:
         times = sum(record.times for record in manifest.fired)
@@ -98,7 +106,7 @@ def print_coverage(console: Console, parity: ParityRecord) -> None:
 
 def print_rounding(console: Console, precision: str, record: RoundingRecord, *, passed: bool = True) -> None:
     """The console shows what the file lost in fewer bits, and which layers stayed in float."""
-    from convert.evidence import rounding_tables  # noqa: PLC0415  # it loads torch
+    from convert.evidence import front_tables, rounding_tables  # noqa: PLC0415  # it loads torch
 
     verdict = say("gate passed: {what}") if passed else say("gate FAILED: {what}")
     print_line(console, verdict.format(what=rounding_tables.describe_rounding(precision, record)))
@@ -107,3 +115,7 @@ def print_rounding(console: Console, precision: str, record: RoundingRecord, *, 
     console.print(table(*rounding_tables.tabulate_losses(record)))
     if record.kept:
         console.print(table(*rounding_tables.tabulate_kept(record)))
+    if record.front is not None:
+        line = front_tables.describe_front(record.front)
+        print_line(console, say("places chosen by time and loss: {choice}", choice=line))
+        console.print(table(*front_tables.tabulate_front(record.front)))

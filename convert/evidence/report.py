@@ -15,7 +15,7 @@ from adaptact.report.page import render_html
 from adaptact.report.parts import Part, Picture, Section, Table, Text, Tone, Verdict
 from adaptact.text import escape_line
 from adaptive_act.explain.curves import CurvePlot, InputHistogram, plot_curves
-from convert.evidence import provider_tables, rounding_tables, set_tables, tables
+from convert.evidence import front_tables, provider_tables, rounding_tables, set_tables, tables
 from convert.evidence.inspection import OnnxFile
 from convert.manifest.manifest import ActivationRecord, Manifest, ParityRecord, ReachRecord
 from convert.manifest.providers import ProviderChoiceRecord
@@ -218,6 +218,7 @@ def _rounding_parts(precision: str, record: RoundingRecord) -> list[Part]:
         parts.insert(1, Text(rounding_tables.describe_cost(record.cost)))
     if record.kept:
         parts.append(Table(*rounding_tables.tabulate_kept(record)))
+    parts += _front_parts(record)
     parts.append(
         Text(
             say(
@@ -227,6 +228,15 @@ def _rounding_parts(precision: str, record: RoundingRecord) -> list[Part]:
         )
     )
     return parts
+
+
+def _front_parts(record: RoundingRecord) -> list[Part]:
+    front = record.front
+    picture = None if front is None else front_tables.draw_front(front, record.max_accuracy_drop)
+    if front is None or picture is None:
+        return []
+    chosen = say("Places chosen by time and loss: {choice}.", choice=front_tables.describe_front(front))
+    return [Text(chosen), picture, Table(*front_tables.tabulate_front(front))]
 
 
 def _choice_parts(record: ProviderChoiceRecord) -> list[Part]:

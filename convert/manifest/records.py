@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from convert.manifest.front import FrontRecord
+
 Strength = Literal["strong", "weak", "unknown"]
 
 
@@ -178,3 +180,5 @@ class RoundingRecord:
     """How many places could be rounded: an activation with the layers that read it is one."""
     cost: CostRecord | None = None
     """None in files from before 1.6."""
+    front: FrontRecord | None = None
+    """None where the places were not chosen by time."""

@@ -20,6 +20,8 @@ class FloatSite:
 
     site: RoundingSite
     share: float
+    reason: str = ""
+    """Why it stays in float, where that is more than its share."""
 
 
 @dataclass(frozen=True, slots=True)

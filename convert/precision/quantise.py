@@ -18,6 +18,8 @@ from convert.precision.accuracy import require_apart, require_enough
 from convert.precision.budgets import BudgetOptions, Budgets, Precision, resolve_budgets
 from convert.precision.calibration import Calibration, measure_ranges, read_calibration, read_labels
 from convert.precision.computed import COMPUTED, measure_computed
+from convert.precision.front.options import FrontOptions
+from convert.precision.front.search import Front, FrontTask, search_front
 from convert.precision.gate import Gate, LossReport, count_samples, require_passed
 from convert.precision.half import HalfScheme, UnfitLayer
 from convert.precision.int8 import DynamicScheme
@@ -25,6 +27,7 @@ from convert.precision.keep import Candidate, FloatSite, OnStep, keep_fewest
 from convert.precision.sites import Scheme, find_sites
 from convert.precision.static_ways import make_static_schemes
 from convert.precision.weights import BITS, SMALLEST, WeightsScheme
+from convert.tuning.timing import Machine
 
 Method = Literal["fp16", "computed", "dynamic", "static", "weights-int8", "weights-int4"]
 JudgedOn = Literal["given", "calibration", "generated"]
@@ -38,6 +41,7 @@ class PrecisionOptions:
     calibration: Path | None = None
     samples: Path | None = None
     budgets: BudgetOptions = field(default_factory=BudgetOptions)
+    front: FrontOptions | None = None
 
     def require_consistent(self) -> None:
         """Raises UsageError where the options do not belong together."""
@@ -45,6 +49,11 @@ class PrecisionOptions:
         if self.calibration is not None and self.precision != "int8":
             raise UsageError(
                 f"`--calibration` is for int8, and the precision is {self.precision}",
+                hint="ask for it: --precision int8",
+            )
+        if self.front is not None and self.precision != "int8":
+            raise UsageError(
+                f"`--front` chooses the places that int8 rounds, and the precision is {self.precision}",
                 hint="ask for it: --precision int8",
             )
         if self.budgets.max_accuracy_drop is not None and self.samples is None:
@@ -65,7 +74,8 @@ class PrecisionOptions:
         if self.budgets.max_accuracy_drop is not None:
             require_enough(count_samples(own_sets), self.budgets.max_accuracy_drop)
             require_apart(own_sets, () if data is None else data.sets)
-        return RoundingTask(self.precision, self.budgets, data, labels)
+        front = None if self.front is None else self.front.with_batches(inputs)
+        return RoundingTask(self.precision, self.budgets, data, labels, front)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,10 @@ class RoundingTask:
     budgets: BudgetOptions
     calibration: Calibration | None = None
     labels: Array | None = None
+    front: FrontOptions | None = None
+    """None where places are chosen by their loss alone."""
+    machine: Machine | None = None
+    """What the files of a front are timed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,8 @@ class QuantisedModel:
     unfit: tuple[UnfitLayer, ...]
     sites: int
     calibration: Calibration | None
+    front: Front | None = None
+    """Where the places were chosen on a front."""
 
 
 def _ignore(step: str, done: int, total: int) -> None:
@@ -108,6 +124,8 @@ def quantise(
     on_progress: OnStep = _ignore,
 ) -> QuantisedModel:
     """The graph in the task's precision, which passed its gate; the argument is left as it is.
+
+    With a front the places in float are chosen by loss and time, else by loss alone.
 
     `sets` are all samples of parity. The gate judges the user's own; without any, the calibration data; else
     the typical generated ones. Raises PrecisionError where the graph loses too much even with every possible
@@ -131,11 +149,17 @@ def quantise(
             f"nothing can be rounded to {task.precision}: no layer multiplies by {_describe_needed(task)}",
             hint="take --precision fp32",
         )
-    candidate = keep_fewest(schemes, gate, budgets, on_progress)
+    front = None
+    if task.front is not None and task.machine is not None:
+        budgets = task.front.judge_by(budgets, task.budgets)
+        front_task = FrontTask(task.front, task.machine, model)
+        front, candidate = search_front(schemes, gate, budgets, front_task, on_progress)
+    else:
+        candidate = keep_fewest(schemes, gate, budgets, on_progress)
     require_agreement(candidate.losses, task.budgets)
     require_passed(task.precision, candidate.losses, budgets, _describe_kept(candidate, scheme, task))
     collected = _collect(candidate, task, judged_on, budgets)
-    return replace(collected, method=method, unfit=unfit, sites=len(scheme.sites))
+    return replace(collected, method=method, unfit=unfit, sites=len(scheme.sites), front=front)
 
 
 def _collect(

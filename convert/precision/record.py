@@ -2,6 +2,7 @@
 
 from adaptive_act.explain.intervals import wilson_interval
 from convert.manifest.records import AccuracyRecord, KeptRecord, LossRecord, RoundingRecord
+from convert.precision.front.record import record_front
 from convert.precision.gate import Loss, LossReport
 from convert.precision.quantise import QuantisedModel
 
@@ -11,7 +12,10 @@ def record_rounding(rounded: QuantisedModel) -> RoundingRecord:
     data = rounded.calibration
     kept = (
         *(KeptRecord(layer.layer, layer.kind, layer.reason) for layer in rounded.unfit),
-        *(KeptRecord(kept.site.layer, kept.site.kind, _describe_share(kept.share)) for kept in rounded.kept),
+        *(
+            KeptRecord(kept.site.layer, kept.site.kind, kept.reason or _describe_share(kept.share))
+            for kept in rounded.kept
+        ),
     )
     return RoundingRecord(
         method=rounded.method,
@@ -25,6 +29,7 @@ def record_rounding(rounded: QuantisedModel) -> RoundingRecord:
         accuracy=record_accuracy(rounded.losses),
         kept=kept,
         places=rounded.sites,
+        front=None if rounded.front is None else record_front(rounded.front),
     )
 
 

@@ -1,7 +1,8 @@
 import pytest
 
-from convert.commands.options import parse_tolerances, parse_tuning
+from convert.commands.options import parse_front, parse_tolerances, parse_tuning
 from convert.errors import UsageError
+from convert.precision.front.options import FrontOptions
 from convert.tuning.tune import SECONDS, TuningOptions
 
 
@@ -40,3 +41,16 @@ def test_a_tolerance_is_named_once() -> None:
     assert parse_tolerances(None) == {}
     with pytest.raises(UsageError, match="`a` twice"):
         parse_tolerances(["a=0.1", "b=0.2", "a=0.3"])
+
+
+def test_a_front_has_a_target_of_its_own() -> None:
+    assert parse_front(None, None, "cpu", 2, "1") is None
+    target = TuningOptions(threads=2, batches=(1, 8))
+    assert parse_front("knee", 5.0, "cpu", 2, "1,8") == FrontOptions("knee", target, 5.0)
+    with pytest.raises(UsageError, match="`--front-seconds` is the time for a front") as exc_info:
+        parse_front(None, 5.0, "cpu", None, None)
+    assert exc_info.value.hint == "add --front fastest"
+    with pytest.raises(UsageError, match="`--front-seconds` is 0, expected above 0"):
+        parse_front("fastest", 0.0, "cpu", None, None)
+    with pytest.raises(UsageError, match="`--threads` is 0"):
+        parse_front("fastest", None, "cpu", 0, None)

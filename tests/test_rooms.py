@@ -28,7 +28,8 @@ ROOMS = {
         *("recheck", "commands"),
     ),
     "serve": (
-        *("engine", "drift", "experiments", "rollout", "access", "protocol", "settings", "options", "shared"),
+        *("engine", "sources"),
+        *("drift", "experiments", "rollout", "access", "protocol", "settings", "options", "shared"),
         *("observe", "rejections", "http2", "grpc", "console", "rest", "workers", "client", "cli"),
     ),
 }

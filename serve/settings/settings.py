@@ -23,6 +23,7 @@ from serve.settings.policies import PolicySettings
 from serve.settings.queues import QueueSettings
 from serve.settings.repository import RepositorySettings
 from serve.settings.server import ServerSettings
+from serve.settings.sources import SourceSettings
 from serve.settings.topic import Topic
 
 MEBIBYTE = 2**20
@@ -39,6 +40,7 @@ class Settings(
     PolicySettings,
     QueueSettings,
     RepositorySettings,
+    SourceSettings,
     ExecutionSettings,
     ServerSettings,
     BaseSettings,

@@ -34,6 +34,8 @@ class SupervisorOptions:
     grpc_port: int = 0
     """0 without gRPC."""
     announcement: Announcement = "line"
+    source: str = ""
+    """`SourceOptions` as JSON; empty where the models folder is no copy."""
 
 
 def write_options(options: SupervisorOptions) -> int:

@@ -39,6 +39,7 @@ from serve.shared.engine import SharedEngine
 from serve.shared.live_history import LiveHistory
 from serve.shared.regions import MemoryRegions, open_regions
 from serve.shared.worker_group import WorkerGroup
+from serve.sources.metrics import SourceCollector
 
 if TYPE_CHECKING:
     from serve.grpc.server import GrpcServer
@@ -89,6 +90,8 @@ def open_server_process(
         closing.callback(observers.close)
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
+        if settings.source:
+            registry.register(SourceCollector(settings.models))
         make_engine = partial(SharedEngine, workers=workers)
         shared = cores if settings.shared_runs else None
         monitor = _open_monitor(settings, closing)

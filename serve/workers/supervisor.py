@@ -10,6 +10,8 @@ from time import monotonic
 from serve.engine.errors import StartupError, UnsupportedError
 from serve.shared.channel import Json
 from serve.shared.worker_group import BROADCAST, CATCH_UP, READY, REFUSED, STUCK
+from serve.sources.options import parse_options
+from serve.workers.copying import keep_current
 from serve.workers.changes import ChangeBroadcaster
 from serve.workers.connections import ConnectionDistributor
 from serve.workers.heartbeat import TICK_SECONDS, Heartbeat
@@ -51,6 +53,8 @@ class Supervisor:
             loop.add_signal_handler(number, self._on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         self._start_task(notify_watchdog())
+        if self._options.source:
+            self._start_task(keep_current(parse_options(self._options.source)))
         working = asyncio.create_task(self._work(on_ready))
         stopping = asyncio.create_task(self._stopping.wait())
         try:

@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-activations bench-providers bench-forms bench-int8 bench-serving peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test clean
+.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-activations bench-providers bench-forms bench-int8 bench-serving bench-shared-weights peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -111,6 +111,9 @@ bench-forms: install  ## measure every exact form by each provider on one and on
 
 bench-int8: install  ## measure static int8 beside NNCF's on five nets (peers; 5 minutes)
 	$(BIN)/python -m benchmarks.int8 --peer $(PEERS)/nncf/bin/python
+
+bench-shared-weights: install  ## measure what four workers with one copy of large weights take (4 minutes)
+	$(BIN)/python -m benchmarks.shared_weights
 
 bench-serving: install  ## measure the server beside others, under overload, for ten minutes and restarted (wrk; peers; 50 minutes)
 	$(BIN)/python -m benchmarks.serving --peers $(PEERS)

@@ -20,11 +20,15 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     && python3 -m venv --without-pip /opt/bill \
     && python3 -m pip --python /opt/bill/bin/python install --constraint constraints.txt cyclonedx-bom \
     && /opt/bill/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
-        --output-file /opt/adaptact/bill-of-materials.cdx.json /opt/adaptact/bin/python
+        --output-file /opt/adaptact/bill-of-materials.cdx.json /opt/adaptact/bin/python \
+    && mkdir /opt/cache
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/adaptact /opt/adaptact
 COPY --chmod=0644 docker/healthcheck.py /opt/adaptact/healthcheck.py
+# The one place to write to, on the disk and not in memory: what the workers share of large models' weights.
+COPY --from=build --chown=10001:10001 /opt/cache /var/cache/adaptact
+VOLUME /var/cache/adaptact
 # Installing compiled the bytecode; at run time the root is read-only. ONNX Runtime reports to its maker unless told
 # not to, and only this variable stops all of it (Privacy.md in its wheel). glibc puts
 # large blocks into huge pages: freeing 520 MB of weights then takes 3 ms, in which nobody is answered, not 110.
@@ -33,6 +37,7 @@ ENV PATH=/opt/adaptact/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     ORT_DISABLE_TELEMETRY=1 \
     GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
+    CACHE_DIRECTORY=/var/cache/adaptact \
     ADAPTACT_HOST=0.0.0.0 \
     ADAPTACT_PORT=8000 \
     ADAPTACT_MODELS=/models

@@ -19,11 +19,15 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     && python3 -m venv --without-pip /opt/bill \
     && python3 -m pip --python /opt/bill/bin/python install --constraint constraints.txt cyclonedx-bom \
     && /opt/bill/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
-        --output-file /opt/adaptact/bill-of-materials.cdx.json /opt/adaptact/bin/python
+        --output-file /opt/adaptact/bill-of-materials.cdx.json /opt/adaptact/bin/python \
+    && mkdir /opt/cache
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/adaptact /opt/adaptact
 COPY --chmod=0644 docker/healthcheck.py /opt/adaptact/healthcheck.py
+# The one place to write to, on the disk and not in memory: what the workers share of large models' weights.
+COPY --from=build --chown=10001:10001 /opt/cache /var/cache/adaptact
+VOLUME /var/cache/adaptact
 # NVIDIA_DRIVER_CAPABILITIES tells the container toolkit which of the host's driver libraries to mount.
 ENV PATH=/opt/adaptact/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -31,6 +35,7 @@ ENV PATH=/opt/adaptact/bin:$PATH \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     ORT_DISABLE_TELEMETRY=1 \
     GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
+    CACHE_DIRECTORY=/var/cache/adaptact \
     ADAPTACT_HOST=0.0.0.0 \
     ADAPTACT_PORT=8000 \
     ADAPTACT_MODELS=/models \

@@ -15,6 +15,7 @@ from serve.engine.errors import PolicyError
 from serve.engine.hung_files import HungFile
 from serve.engine.model_files import ModelFiles
 from serve.engine.providers import CudaOptions
+from serve.engine.weights.options import WeightsOptions
 
 if TYPE_CHECKING:
     from convert.manifest.manifest import Manifest, ParityRecord
@@ -112,6 +113,8 @@ class EngineOptions:
     """How long loading a version may take, before it is ended and the version refused."""
     observe: "Observe | None" = None
     """Who looks at the versions' runs."""
+    weights: WeightsOptions | None = None
+    """Where models share their weights with other processes; None where each has its own."""
     hung_files: tuple[HungFile, ...] = ()
     """What an engine before this one found to hang while it loaded; refused without being tried."""
 

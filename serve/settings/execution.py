@@ -29,3 +29,14 @@ class ExecutionSettings(Topic):
         int,
         Field(ge=0, le=1024, description="Long runs at the same time; 0 chooses cores divided by threads."),
     ] = 0
+    weights_cache: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="Folder of weights that all processes share; auto: the user's cache, if there are "
+            "several workers; off: each process has its own.",
+        ),
+    ] = "auto"
+    weights_cache_mib: Annotated[
+        int, Field(ge=1, description="Maximum size of that folder, in MiB; what was used longest ago goes.")
+    ] = 8192

@@ -66,6 +66,7 @@ def test_ports_and_folders_are_those_of_the_image() -> None:
     assert str(SERVER["ports"][0]["containerPort"]) == IMAGE.environment["ADAPTACT_PORT"]
     mounts = {mount["name"]: mount["mountPath"] for mount in SERVER["volumeMounts"]}
     assert mounts["models"] == IMAGE.environment["ADAPTACT_MODELS"]
+    assert mounts["weights"] == IMAGE.environment["CACHE_DIRECTORY"]
     assert Path(GIVEN["ADAPTACT_KEYS"]).parent == Path(mounts["keys"])
     assert mounts.keys() == {volume["name"] for volume in POD["spec"]["volumes"]}
 

@@ -75,7 +75,15 @@ def test_the_image_adds_files_to_its_base_and_runs_nothing(path: Path) -> None:
     assert last.all("COPY") == [
         "--from=build /opt/adaptact /opt/adaptact",
         "--chmod=0644 docker/healthcheck.py /opt/adaptact/healthcheck.py",
+        "--from=build --chown=10001:10001 /opt/cache /var/cache/adaptact",
     ]
+
+
+@each_dockerfile
+def test_its_user_may_write_to_the_volume_of_shared_weights_alone(path: Path) -> None:
+    last = Dockerfile.read(path).last_stage
+    assert last.only("VOLUME") == last.environment["CACHE_DIRECTORY"] == "/var/cache/adaptact"
+    assert last.only("USER") == "10001:10001"
 
 
 @each_dockerfile
@@ -143,7 +151,7 @@ def test_the_images_differ_only_in_what_they_run_on() -> None:
         "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
     }
     assert cpu.last_stage.environment.items() <= cuda.last_stage.environment.items()
-    same = ("COPY", "EXPOSE", "USER", "HEALTHCHECK", "ENTRYPOINT")
+    same = ("COPY", "VOLUME", "EXPOSE", "USER", "HEALTHCHECK", "ENTRYPOINT")
     assert [cpu.last_stage.all(word) for word in same] == [cuda.last_stage.all(word) for word in same]
     added = " --constraint docker/cuda-constraints.txt"
     cuda_build = cuda.stages[0].only("RUN").replace(added, "").replace("[serve-cuda,", "[serve,")

@@ -8,6 +8,7 @@ from serve.engine.config import ModelConfig
 from serve.engine.errors import StateError
 from serve.engine.options import EngineOptions, Policies
 from serve.engine.providers import CudaOptions
+from serve.engine.weights.options import WeightsOptions
 from serve.options import make_drift_options, make_engine_options
 from serve.settings import Settings
 
@@ -42,6 +43,8 @@ def test_every_option_of_the_engine_is_a_setting() -> None:
         drain_seconds=4.5,
         load_seconds=5.5,
         triton_metrics=True,
+        weights_cache="w",
+        weights_cache_mib=17,
     )
     made = make_engine_options(settings)
     assert made == EngineOptions(
@@ -58,6 +61,7 @@ def test_every_option_of_the_engine_is_a_setting() -> None:
         cuda=CudaOptions(device=1, memory_limit_bytes=2 * 2**20, tf32=True, graph_rows=(1, 8, 32)),
         state_folder=Path("s"),
         digests=True,
+        weights=WeightsOptions(Path("w"), 17 * 2**20, wait_seconds=2.75),
         drain_seconds=4.5,
         load_seconds=5.5,
         triton_names=True,

@@ -297,7 +297,7 @@ def test_a_device_that_is_lost_later_does_not_end_what_serves(
 
     put_scaling_model(tmp_path, 2)
     engine = opened()
-    monkeypatch.setattr("serve.engine.session._open", lost)
+    monkeypatch.setattr("serve.engine.opening._open", lost)
     put_scaling_model(tmp_path, 3)
     with pytest.raises(ModelRefusedError, match="`cuda` was asked for, and is gone"):
         load(engine)

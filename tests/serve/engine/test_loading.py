@@ -151,7 +151,7 @@ def test_a_file_whose_load_hangs_is_not_tried_again(
     put(tmp_path, models.DOUBLE)
     tried: list[object] = []
 
-    def hang(files: object, *_: object) -> None:
+    def hang(files: object, *_: object, **__: object) -> None:
         tried.append(files)
         _wait(block)
 

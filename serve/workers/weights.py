@@ -1,0 +1,26 @@
+"""Where the workers share their models' weights: decided once, before they start."""
+
+import logging
+from pathlib import Path
+
+from serve.engine.weights.folder import WeightsFolder, find_usual_folder
+from serve.settings import MEBIBYTE, Settings
+
+AUTO, OFF = "auto", "off"
+
+log = logging.getLogger("adaptact")
+
+
+def settle_weights(settings: Settings) -> Settings:
+    """The settings with the folder of shared weights, or `off`; the log says why it cannot be used."""
+    is_automatic = settings.weights_cache == AUTO
+    if settings.weights_cache == OFF or (is_automatic and settings.workers == 1):
+        return settings.model_copy(update={"weights_cache": OFF})
+    try:
+        folder = find_usual_folder() if is_automatic else Path(settings.weights_cache).absolute()
+        WeightsFolder(folder, settings.weights_cache_mib * MEBIBYTE)
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        log.warning("each worker has weights of its own; `--weights-cache` cannot be used: %s", reason)
+        return settings.model_copy(update={"weights_cache": OFF})
+    return settings.model_copy(update={"weights_cache": str(folder)})

@@ -111,9 +111,22 @@ def _run(settings: Settings, announcement: "Announcement") -> None:
         host = listeners[0].getsockname()[0]  # systemd's socket unit decides where it starts the server
         if settings.keys is None and not is_this_machine(host):
             log.warning(OPEN_TO_ALL, host)
+        _bring_models(settings)
         workers = count_workers(settings)
         settings = settle_weights(settings.model_copy(update={"workers": workers.number}))
         _start(settings, listeners, str(workers), announcement)
+
+
+def _bring_models(settings: Settings) -> None:
+    """Fill the models folder from its source, if it has one."""
+    if not settings.source:
+        return
+    from serve.options import make_source_options  # noqa: PLC0415
+    from serve.workers.first_copy import WAIT_SECONDS, bring_models  # noqa: PLC0415
+    from serve.workers.systemd import notify  # noqa: PLC0415
+
+    if (options := make_source_options(settings)) is not None:
+        bring_models(options, lambda: notify(f"EXTEND_TIMEOUT_USEC={int(4e6 * WAIT_SECONDS)}"))
 
 
 def _start(
@@ -138,6 +151,7 @@ def _make_options(
     settings: Settings, listeners: Sequence[socket.socket], workers: str, announcement: "Announcement"
 ) -> "SupervisorOptions":
     gc.disable()  # else a tenth of the time of the imports; each worker enables it
+    from serve.options import make_source_options  # noqa: PLC0415
     from serve.shared.memory import create_limits  # noqa: PLC0415
     from serve.workers.fork import fork_workers  # noqa: PLC0415
     from serve.workers.listener import format_url  # noqa: PLC0415
@@ -161,6 +175,7 @@ def _make_options(
         manner=f"{settings.provider} with {workers}",
         grpc_port=listeners[1].getsockname()[1] if settings.grpc_port else 0,
         announcement=announcement,
+        source=source.to_json() if (source := make_source_options(settings)) else "",
     )
 
 

@@ -14,6 +14,9 @@ from serve.engine.providers import CudaOptions
 from serve.engine.weights.options import WAIT_SECONDS, WeightsOptions
 from serve.rollout.options import RolloutOptions
 from serve.settings import MEBIBYTE, Settings
+from serve.sources.options import SourceOptions
+
+SOURCE_POLL_SECONDS = 2.0
 
 
 def make_engine_options(settings: Settings) -> EngineOptions:
@@ -25,7 +28,8 @@ def make_engine_options(settings: Settings) -> EngineOptions:
         threads=settings.run_threads,
         concurrency=settings.run_concurrency,
         model_limit_bytes=settings.model_limit_mib * MEBIBYTE,
-        poll_seconds=settings.poll_seconds,
+        # What comes from a source is served without being asked for.
+        poll_seconds=settings.poll_seconds or (SOURCE_POLL_SECONDS if settings.source else 0.0),
         may_start_empty=settings.start_empty,
         defaults=ModelConfig(
             versions=settings.versions,
@@ -63,6 +67,25 @@ def make_weights_options(settings: Settings) -> WeightsOptions | None:
         return None
     folder, limit = Path(settings.weights_cache), settings.weights_cache_mib * MEBIBYTE
     return WeightsOptions(folder, limit, min(WAIT_SECONDS, settings.load_seconds / 2))
+
+
+def make_source_options(settings: Settings) -> SourceOptions | None:
+    """What the models folder is a copy of; None where it is its own."""
+    if not settings.source:
+        return None
+    return SourceOptions(
+        url=settings.source,
+        folder=settings.models,
+        interval_seconds=settings.source_seconds,
+        removal=settings.source_removal,
+        require_digests=settings.source_digests,
+        limit_bytes=settings.model_limit_mib * MEBIBYTE,
+        latest=ModelConfig(versions=settings.versions).latest,
+        require_parity=settings.require_parity,
+        require_strong_parity=settings.require_strong_parity,
+        require_signature=settings.require_signature,
+        log_level=settings.log_level,
+    )
 
 
 def make_access_control(settings: Settings, limits: ClientLimits | None = None) -> AccessControl:

@@ -67,10 +67,15 @@ COMMANDS = {
         "Train activations and a baseline, and say whether the activations pay.",
     ),
     "serve": Command("serve.cli:main", "serve", "Serve a folder of ONNX models over HTTP and gRPC."),
+    "cluster": Command(
+        "serve.cluster.command:main",
+        "cluster",
+        "Show, update and stop the replicas of `serve --cluster`.",
+    ),
     "predict": Command(
         "serve.client.batch.command:main",
         "client",
-        "Send every row of a file to a server, and save its predictions.",
+        "Predict every row of a file, by a server or by a model's file.",
     ),
     "experiment": Command(
         "serve.client.experiments.command:main",

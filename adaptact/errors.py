@@ -4,6 +4,7 @@ AdaptactError
 ├── OutputError     a result cannot be printed, or a file cannot be written
 ├── ClosedPipeError whoever read what is printed has gone
 ├── UsageError      an option cannot be meant as it stands
+├── ClusterError    a cluster that is not there, or lost
 └── ProviderError   an execution provider of ONNX Runtime cannot be used here
     └── UnsuitableModelError  it can, but not for this model
 """
@@ -29,6 +30,10 @@ class ClosedPipeError(AdaptactError):
 
 class UsageError(AdaptactError):
     """An option cannot be meant as it stands."""
+
+
+class ClusterError(AdaptactError):
+    """A cluster that is not there, is lost, or cannot do a task."""
 
 
 class ProviderError(AdaptactError):

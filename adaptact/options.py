@@ -2,20 +2,50 @@
 
 import json
 import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from adaptact.errors import UsageError
 from adaptact.languages.catalogue import Language
 from adaptact.languages.spoken import choose_language, speak
 
+ADDRESS = re.compile(r"auto|(ray://)?[^\s:/]+:[0-9]{1,5}|(ray://)?\[[0-9a-fA-F:.]+\]:[0-9]{1,5}")
+
 Factory = Annotated[str | None, typer.Option(help="Callable that builds the model: package.module:callable.")]
 FactoryKwargs = Annotated[str | None, typer.Option(help="Keyword arguments of the factory, a JSON object.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, without progress.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="[HOST:PORT]",
+        help="Work on a Ray cluster: that at the address, else that of RAY_ADDRESS or of this machine.",
+    ),
+]
+
+
+class ClusterCommand(TyperCommand):
+    """A command whose option `--cluster` may stand without an address."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments that are left."""
+        return super().parse_args(ctx, name_cluster(args))
+
+
+def name_cluster(words: Sequence[str]) -> list[str]:
+    """The words of a command line, `--cluster` with the address `auto` where none stands behind it."""
+    return [
+        "--cluster=auto" if word == "--cluster" and not ADDRESS.fullmatch(after) else word
+        for word, after in zip(words, [*words[1:], ""], strict=False)
+    ]
 
 
 def _speak(context: typer.Context, asked: Language | None) -> Language | None:

@@ -15,7 +15,7 @@ ROOMS = {
     "adaptact": (
         *("text", "errors", "files", "memory", "output", "languages", "style", "report", "suggestions"),
         *("installation", "cores", "providers", "tables", "console", "usage", "exit_codes", "options"),
-        *("progress", "completion", "halving", "doctor", "cli"),
+        *("progress", "completion", "halving", "cluster", "doctor", "cli"),
     ),
     "adaptive_act": (
         *("errors", "kernels", "fused", "layout", "learned", "plain", "site", "activation", "activations"),

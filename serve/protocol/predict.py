@@ -106,7 +106,7 @@ def write_predictions(
                 "instances; ask for it by `/v2/models/.../infer`"
             )
     message: dict[str, object] = {"predictions": _arrange_rows(outputs)}
-    labels = _choose_labels(list(outputs.values()), classes)
+    labels = choose_labels(list(outputs.values()), classes)
     if labels:
         message["labels"] = labels
     if truncated:
@@ -133,7 +133,8 @@ def _arrange_rows(outputs: Mapping[str, Array]) -> object:
     return write_rows(rows, sum(array.size for array in outputs.values()) // len(rows))
 
 
-def _choose_labels(outputs: Sequence[Array], classes: Sequence[str]) -> list[str]:
+def choose_labels(outputs: Sequence[Array], classes: Sequence[str]) -> list[str]:
+    """The likeliest class of each instance, where the classes are known and one output has a value for each."""
     if not classes or len(outputs) != 1 or outputs[0].shape[1:] != (len(classes),):
         return []
     return [classes[index] for index in outputs[0].argmax(axis=1)]

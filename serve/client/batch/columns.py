@@ -154,19 +154,23 @@ def cast_to_input(spec: TensorMetadata, array: Array) -> Array:
     return cast
 
 
-def parse_rows(spec: TensorMetadata, rows: Sequence[Sequence[str]], columns: Sequence[str]) -> Array:
+def parse_rows(
+    spec: TensorMetadata, rows: Sequence[Sequence[str]], columns: Sequence[str], first: int = 1
+) -> Array:
     """The texts as the input's values, rows in the shape that it takes; `columns` are their names.
+
+    `first` is the number of the first row in its file.
 
     Raises `InvalidFileError` for a text that is no value of the input; an empty one is that of texts alone.
     """
     width = len(rows[0])
-    shape = _infer_row_shape(spec, width)
+    shape = infer_row_shape(spec, width)
     dtype = BY_NAME[spec.datatype].dtype if spec.datatype in BY_NAME else BFLOAT16
     if dtype == BFLOAT16:
         raise InvalidFileError(f"input `{spec.name}` is of `{spec.datatype}`, which a table cannot hold")
     parse = _choose_parser(dtype)
     values: list[list[object]] = []
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(rows, start=first):
         try:
             values.append([parse(text) for text in row])
         except ValueError as error:
@@ -249,7 +253,7 @@ def _keeps_whole_numbers(array: Array, cast: Array) -> bool:
     return bool(cast[large].tolist() == array[large].tolist())
 
 
-def _infer_row_shape(spec: TensorMetadata, width: int) -> list[int]:
+def infer_row_shape(spec: TensorMetadata, width: int) -> list[int]:
     """The shape of a row with so many values, from which at most one size of any length follows."""
     if not spec.shape:
         raise InvalidFileError(f"input `{spec.name}` has no dimension for rows")

@@ -1,20 +1,23 @@
 """`adaptact predict`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from adaptact import exit_codes
+from adaptact.cluster import open_cluster
 from adaptact.console import messages
-from adaptact.errors import AdaptactError
+from adaptact.cores import available_cores
+from adaptact.errors import AdaptactError, ClusterError, UsageError
 from adaptact.exit_codes import FAILED, WRONG_USE
-from adaptact.options import AsJson, Quiet
+from adaptact.installation import install_line
+from adaptact.options import AsJson, Cluster, ClusterCommand, Quiet
 from adaptact.output import print_json, print_lines
-from adaptact.progress import count_bar
+from adaptact.progress import OnCount, count_bar
 from serve.client.batch.run import PredictionRequest, PredictionSummary, journal_path, predict_file
 from serve.client.errors import (
     ClientError,
@@ -31,28 +34,34 @@ from serve.client.transport import Transport
 
 EXIT_CODES: Mapping[type[Exception], int] = {
     ClientError: FAILED,
+    ClusterError: FAILED,
     InvalidFileError: WRONG_USE,
     InvalidAddressError: WRONG_USE,
     InvalidHeaderError: WRONG_USE,
 }
+REQUESTS = 2
+
+Predict: TypeAlias = Callable[[Mapping[str, Any], OnCount], PredictionSummary]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command()
+@app.command(cls=ClusterCommand)
 def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
-    url: Annotated[str, typer.Argument(help="URL of the server: http://host:8000.")],
-    model: Annotated[str, typer.Argument(help="Name of the model.")],
-    source: Annotated[
-        Path,
+    words: Annotated[
+        list[str],
         typer.Argument(
-            metavar="INPUT",
-            exists=True,
-            help="An .npz or .csv file, or a folder of PNG and JPEG images.",
+            metavar="URL MODEL INPUT | MODEL.onnx INPUT",
+            help="The server's URL, http://host:8000, and the name of the model there; or the model's file, "
+            "which is then run here. INPUT: an .npz or .csv file, or a folder of PNG and JPEG images; for a "
+            "model's file also a .jsonl or .parquet file, or a folder of files of one kind.",
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", dir_okay=False, help="File for the predictions: .npz or .csv.")
+        Path,
+        typer.Option(
+            "--output", "-o", dir_okay=False, help="File for the predictions: .npz, .csv, .jsonl or .parquet."
+        ),
     ],
     version: Annotated[
         str | None, typer.Option(help="Version of the model, or an alias. Default: the current version.")
@@ -60,8 +69,25 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Output to request. Repeatable. Default: all.")
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=65_536, help="Rows in one request.")] = 32,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Requests at the same time.")] = 2,
+    batch: Annotated[int, typer.Option(min=1, max=65_536, help="Rows that the model gets at once.")] = 32,
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1024,
+            help="Requests at the same time, 2 by default; of a file of a model the cores that it may use, "
+            "by default all of this machine.",
+        ),
+    ] = None,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going",
+            help="With a model's file: a row that cannot be answered has the reason in the output `error`, "
+            "and the run goes on.",
+        ),
+    ] = False,
+    cluster: Cluster = None,
     attempts: Annotated[
         int, typer.Option(min=1, max=1000, help="Maximum attempts per request before the run gives up.")
     ] = 10,
@@ -77,24 +103,18 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send every row of a file to a model on a server, and save the predictions.
+    """Predict every row of a file, by a model on a server or by a model's file, and save the predictions.
 
     Answers are saved beside OUTPUT as they arrive. After any interruption the same command continues there.
     Exit status: 0 fine, 1 failed, 2 wrong use.
     """
-    request = PredictionRequest(model, version, source, output, tuple(only or ()), batch, parallel, restart)
+    options = dict(locals())
     began = time.monotonic()
+    predict_words = _choose_way(words, options)
     try:
-        transport = Transport(
-            tls=read_certificates(ca), reply_limit_bytes=reply_limit_mib * 2**20, connections=parallel
-        )
-        retry = Retry(attempts, connecting=1)
-        with (
-            Client(url, api_key=api_key, timeout_seconds=timeout, retry=retry, transport=transport) as client,
-            count_bar(messages(quiet=quiet or as_json), "rows") as on_progress,
-        ):
-            summary = predict_file(client, request, on_progress)
-    except ClientError as error:
+        with count_bar(messages(quiet=quiet or as_json), "rows") as on_progress:
+            summary = predict_words(options, on_progress)
+    except (ClientError, ClusterError) as error:
         error.hint = _hint(error, output)
         raise
     except KeyboardInterrupt:
@@ -108,16 +128,92 @@ def main() -> None:
     exit_codes.run(app, EXIT_CODES)
 
 
+def _choose_way(words: Sequence[str], options: Mapping[str, Any]) -> "Predict":
+    """What predicts: a server where three words are given, a file of a model where there are two.
+
+    Raises `UsageError` for other words, and for options that belong to the other way.
+    """
+    if len(words) not in (2, 3):
+        raise UsageError(
+            f"expected URL MODEL INPUT, or MODEL.onnx INPUT, got {len(words)} words",
+            "`adaptact predict --help` explains each argument",
+        )
+    if not Path(words[-1]).exists():
+        raise InvalidFileError(f"`{words[-1]}` does not exist")
+    is_server = len(words) == 3
+    others = ("cluster", "keep_going") if is_server else ("version",)
+    wrong = next((name for name in others if options[name]), None)
+    if wrong is not None:
+        option, whose = f"--{wrong.replace('_', '-')}", "a model's file" if is_server else "a server"
+        raise UsageError(f"`{option}` is for {whose}", "`adaptact predict --help` explains each argument")
+    return _ask_server if is_server else _run_file
+
+
+def _ask_server(options: Mapping[str, Any], on_progress: OnCount) -> PredictionSummary:
+    url, model, source = options["words"]
+    parallel = options["parallel"] or REQUESTS
+    request = PredictionRequest(
+        model,
+        options["version"],
+        Path(source),
+        options["output"],
+        tuple(options["only"] or ()),
+        options["batch"],
+        parallel,
+        options["restart"],
+    )
+    transport = Transport(
+        tls=read_certificates(options["ca"]),
+        reply_limit_bytes=options["reply_limit_mib"] * 2**20,
+        connections=parallel,
+    )
+    retry = Retry(options["attempts"], connecting=1)
+    seconds = options["timeout"]
+    with Client(
+        url, api_key=options["api_key"], timeout_seconds=seconds, retry=retry, transport=transport
+    ) as client:
+        return predict_file(client, request, on_progress)
+
+
+def _run_file(options: Mapping[str, Any], on_progress: OnCount) -> PredictionSummary:
+    try:  # whoever asks a server needs no ONNX Runtime
+        from serve.client.batch.offline.cluster import answer_on_cluster  # noqa: PLC0415
+        from serve.client.batch.offline.run import (  # noqa: PLC0415
+            OfflineRequest,
+            answer_in_threads,
+            predict_offline,
+        )
+    except ModuleNotFoundError as error:
+        missing = f"a model's file needs `{error.name}`, which is not installed"
+        raise AdaptactError(missing, install_line("serve")) from error
+    model, source = map(Path, options["words"])
+    request = OfflineRequest(
+        model,
+        source,
+        options["output"],
+        tuple(options["only"] or ()),
+        options["batch"],
+        options["restart"],
+        options["keep_going"],
+    )
+    parallel = options["parallel"]
+    if options["cluster"] is None:
+        return predict_offline(request, answer_in_threads(parallel or available_cores()), on_progress)
+    with open_cluster(options["cluster"]) as cluster:
+        return predict_offline(request, answer_on_cluster(cluster, parallel), on_progress)
+
+
 def _print_summary(summary: PredictionSummary, output: Path, seconds: float, *, as_json: bool) -> None:
     if as_json:
         print_json({**asdict(summary), "output": str(output), "seconds": round(seconds, 3)})
         return
     version = f" by version {summary.version}" if summary.version else ""
     kept = f", {summary.kept} of them in an earlier run" if summary.kept else ""
-    print_lines(f"{output}: {summary.rows} rows answered{version} in {seconds:.1f} s{kept}")
+    failed = f"; {summary.failed} have no answer, see their `error`" if summary.failed else ""
+    print_lines(f"{output}: {summary.rows} rows answered{version} in {seconds:.1f} s{kept}{failed}")
 
 
-def _hint(error: ClientError, output: Path) -> str | None:
+def _hint(error: ClientError | ClusterError, output: Path) -> str | None:
     if error.hint is not None:
         kept = _hint_at_journal(output)
         return error.hint if kept is None else f"{error.hint}; {kept}"

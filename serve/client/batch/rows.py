@@ -99,13 +99,18 @@ def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             raise InvalidFileError(f"`{path}`: row {number} has {len(row)} values, the header {len(header)}")
+    check_header(path, header)
+    if not rows:
+        raise InvalidFileError(f"`{path}` has no row below its header")
+    return header, rows
+
+
+def check_header(path: Path, header: Sequence[str]) -> None:
+    """Raises `InvalidFileError` unless the first line of the table names columns."""
     if not header:
         raise InvalidFileError(f"`{path}` is empty, expected the names of the columns in its first line")
     if all(map(_is_number, header)):
         raise InvalidFileError(f"`{path}`: the first line holds numbers, expected the names of the columns")
-    if not rows:
-        raise InvalidFileError(f"`{path}` has no row below its header")
-    return header, rows
 
 
 def _is_number(text: str) -> bool:
@@ -159,11 +164,11 @@ def read_image_rows(folder: Path, model: ModelMetadata) -> ImageRows:
         raise InvalidFileError(f"`{folder}` cannot be read: {error.strerror}") from error
     if not paths:
         raise InvalidFileError(f"`{folder}` holds no image: no file that ends in {', '.join(IMAGE_SUFFIXES)}")
-    text = "\n".join(map(_describe_file, paths))
+    text = "\n".join(map(describe_file, paths))
     return ImageRows(model, paths, hashlib.sha256(text.encode()).hexdigest())
 
 
-def _describe_file(path: Path) -> str:
+def describe_file(path: Path) -> str:
     """The file's name, size and time, for the fingerprint."""
     try:
         path.name.encode()

@@ -1,18 +1,13 @@
 """Predicts a whole file, batch by batch, from where an earlier run ended."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from itertools import islice
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
-from typing import TypeAlias, TypeVar
-
-import numpy as np
+from typing import TypeAlias
 
 from serve.client.batch.journal import Journal, PredictionJob
-from serve.client.batch.results import write_results
+from serve.client.batch.parallel import map_in_threads
+from serve.client.batch.results import check_written_form, write_results
 from serve.client.batch.rows import ImageRows, TensorRows, read_image_rows, read_tensor_rows
 from serve.client.batch.texts import TextRows, names_inputs, read_text_rows, takes_texts
 from serve.client.errors import InvalidFileError, InvalidReplyError, UnknownModelError, UnsupportedError
@@ -20,9 +15,7 @@ from serve.client.synchronous import Client
 from serve.engine.signature import Array
 from serve.protocol.descriptions import ModelMetadata
 
-T = TypeVar("T")
 SUFFIXES = (".npz", ".csv")
-LOOK_SECONDS = 0.5
 
 Rows: TypeAlias = TensorRows | ImageRows | TextRows
 OnProgress: TypeAlias = Callable[[int, int], object]
@@ -45,11 +38,12 @@ class PredictionRequest:
 
 @dataclass(frozen=True, slots=True)
 class PredictionSummary:
-    """How many rows the result has, and how many of them an earlier run had predicted."""
+    """How many rows the result has, how many an earlier run had predicted, and how many have no answer."""
 
     rows: int
     kept: int
     version: str
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +67,7 @@ def predict_file(client: Client, request: PredictionRequest, on_progress: OnProg
     with Journal(journal_path(request.target)) as journal:
         earlier = None if request.restart else journal.job
         if earlier is not None:
-            _require_same_job(journal, replace(earlier, model=request.model, outputs=request.outputs))
+            require_same_job(journal, replace(earlier, model=request.model, outputs=request.outputs))
         version = _choose_version(client, request, earlier)
         model = client.model_metadata(request.model, version or None)
         rows = _read_rows(request, model)
@@ -84,9 +78,9 @@ def predict_file(client: Client, request: PredictionRequest, on_progress: OnProg
         if earlier is None:
             journal.begin(job)
         else:
-            _require_same_job(journal, job)
+            require_same_job(journal, job)
         kept = _ask_all(client, rows, plan, journal, request.parallel, on_progress)
-        write_results(request.target, _concatenate(journal, plan))
+        write_results(request.target, lambda: (dict(journal.answers(start)) for start, _ in plan.batches()))
         journal.remove()
     return PredictionSummary(plan.rows, kept, version)
 
@@ -98,15 +92,9 @@ def journal_path(target: Path) -> Path:
 
 def plan_batches(rows: int, batch: int, model: ModelMetadata) -> BatchPlan:
     """Batches of this size, or of the one that the model takes; raises `InvalidFileError`."""
-    fixed = {spec.shape[0] for spec in model.inputs if spec.shape and spec.shape[0] != -1}
-    if len(fixed) > 1:
-        raise InvalidFileError(
-            f"model `{model.name}` has inputs whose first sizes differ: `{sorted(fixed)}`; "
-            "it does not take rows"
-        )
-    if not fixed:
+    size = read_fixed_rows(model)
+    if size is None:
         return BatchPlan(rows, batch)
-    size = max(1, fixed.pop())
     if rows % size:
         raise InvalidFileError(
             f"model `{model.name}` takes `{size}` rows at once, and the input has `{rows}`, no multiple of it"
@@ -114,10 +102,20 @@ def plan_batches(rows: int, batch: int, model: ModelMetadata) -> BatchPlan:
     return BatchPlan(rows, size)
 
 
+def read_fixed_rows(model: ModelMetadata) -> int | None:
+    """The only number of rows that the model takes, None where it takes any; raises `InvalidFileError`."""
+    fixed = {spec.shape[0] for spec in model.inputs if spec.shape and spec.shape[0] != -1}
+    if len(fixed) > 1:
+        raise InvalidFileError(
+            f"model `{model.name}` has inputs whose first sizes differ: `{sorted(fixed)}`; "
+            "it does not take rows"
+        )
+    return max(1, fixed.pop()) if fixed else None
+
+
 def _check_names(request: PredictionRequest) -> None:
     source, target = request.source, request.target
-    if target.suffix.lower() not in SUFFIXES:
-        raise InvalidFileError(f"`{target}` ends in neither {' nor '.join(SUFFIXES)}: the form of the result")
+    check_written_form(target)
     if not source.is_dir() and source.suffix.lower() not in SUFFIXES:
         raise InvalidFileError(
             f"`{source}` is neither a folder of images nor a file that ends in {' or '.join(SUFFIXES)}"
@@ -158,7 +156,7 @@ def _read_rows(request: PredictionRequest, model: ModelMetadata) -> Rows:
     return read_tensor_rows(source, model, request.outputs)
 
 
-def _require_same_job(journal: Journal, job: PredictionJob) -> None:
+def require_same_job(journal: Journal, job: PredictionJob) -> None:
     """Raises `InvalidFileError`, which names the differences, where the journal is another job's."""
     if journal.job == job:
         return
@@ -185,81 +183,21 @@ def _ask_all(
     on_progress(done, plan.rows)
     assert journal.job is not None
     version = journal.job.version or None
-    for start, stop, answers in _ask_in_parallel(
-        left, parallel, lambda start, stop: rows.ask(client, version, start, stop)
+    for (start, stop), answers in map_in_threads(
+        lambda batch: rows.ask(client, version, *batch), left, parallel
     ):
-        _check_rows(answers, stop - start)
+        check_rows(answers, stop - start)
         journal.add(start, answers)
         done += stop - start
         on_progress(done, plan.rows)
     return kept
 
 
-def _ask_in_parallel(
-    batches: Sequence[tuple[int, int]],
-    parallel: int,
-    ask: Callable[[int, int], dict[str, Array]],
-) -> Iterator[tuple[int, int, dict[str, Array]]]:
-    """Each batch with its answers, in the order they come; at most `parallel` requests run at once.
-
-    The requests run in threads that end with the command: Ctrl-C does not wait for a server. The queues are
-    those of C, since a Ctrl-C inside Python's own locks may come out as another error (CPython 3.11).
-    """
-    waiting: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
-    answered: SimpleQueue[tuple[int, int, dict[str, Array] | BaseException]] = SimpleQueue()
-    threads = min(parallel, len(batches))
-    for _ in range(threads):
-        Thread(target=_ask_each, args=(ask, waiting, answered), name="adaptact-predict", daemon=True).start()
-    coming = iter(batches)
-    try:
-        for batch in islice(coming, threads):
-            waiting.put(batch)
-        for _ in batches:
-            start, stop, answers = _take(answered)
-            if isinstance(answers, BaseException):
-                raise answers
-            yield start, stop, answers
-            for batch in islice(coming, 1):
-                waiting.put(batch)
-    finally:
-        for _ in range(threads):
-            waiting.put(None)
-
-
-def _ask_each(
-    ask: Callable[[int, int], dict[str, Array]],
-    waiting: "SimpleQueue[tuple[int, int] | None]",
-    answered: "SimpleQueue[tuple[int, int, dict[str, Array] | BaseException]]",
-) -> None:
-    """Answer the waiting batches, until there is None."""
-    for start, stop in iter(waiting.get, None):
-        try:
-            answered.put((start, stop, ask(start, stop)))
-        except BaseException as error:  # noqa: BLE001  # the thread that waits for the answers raises it
-            answered.put((start, stop, error))
-
-
-def _take(queue: "SimpleQueue[T]") -> T:
-    """The next of the queue. CPython 3.11 handles a Ctrl-C that comes just before a wait only after it."""
-    while True:
-        with suppress(Empty):
-            return queue.get(timeout=LOOK_SECONDS)
-
-
-def _check_rows(answers: dict[str, Array], rows: int) -> None:
+def check_rows(answers: Mapping[str, Array], rows: int) -> None:
+    """Raises `InvalidReplyError` unless every output has an answer for each of the rows."""
     for name, array in answers.items():
         if not array.ndim or len(array) != rows:
             raise InvalidReplyError(
                 f"output `{name}` has the shape `{list(array.shape)}` for `{rows}` rows: "
                 "it has no answer for each; choose other outputs"
             )
-
-
-def _concatenate(journal: Journal, plan: BatchPlan) -> dict[str, Array]:
-    parts = [journal.answers(start) for start, _ in plan.batches()]
-    try:
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    except (KeyError, ValueError) as error:
-        raise InvalidReplyError(
-            f"the batches' answers cannot be one table, since their shapes differ: {error}"
-        ) from error

@@ -44,7 +44,7 @@ class TextRows:
         answers = read_answers(self.model, reply)
         if self.outputs:
             answers = {name: answers[name] for name in ("label", *self.outputs) if name in answers}
-        if _read_tokenizer(self.model).get("truncates"):
+        if cuts_texts(self.model):
             answers["truncated"] = np.isin(np.arange(stop - start), reply.truncated)
         return answers
 
@@ -54,9 +54,18 @@ def takes_texts(model: ModelMetadata) -> bool:
     return bool(_read_tokenizer(model))
 
 
+def cuts_texts(model: ModelMetadata) -> bool:
+    """Whether the model's tokenizer cuts long texts."""
+    return bool(_read_tokenizer(model).get("truncates"))
+
+
 def names_inputs(path: Path, model: ModelMetadata) -> bool:
     """Whether the file has the model's inputs, not texts; raises `InvalidFileError`."""
-    header, _ = read_table(path)
+    return name_inputs(read_table(path)[0], model)
+
+
+def name_inputs(header: Sequence[str], model: ModelMetadata) -> bool:
+    """Whether one of the columns is named for an input."""
     return any(column.partition("[")[0] == spec.name for column in header for spec in model.inputs)
 
 
@@ -70,18 +79,24 @@ def read_text_rows(path: Path, model: ModelMetadata, outputs: Sequence[str]) -> 
     if unknown is not None:
         raise InvalidFileError(f"model `{model.name}` has no output `{unknown}`; its outputs: `{known}`")
     header, rows = read_table(path)
-    place = 0 if len(header) == 1 else _find(header, TEXT)
-    if place is None:
-        raise InvalidFileError(
-            f"`{path}` has no column `{TEXT}`, which model `{model.name}` takes, but `{header}`"
-        )
-    pair = _find(header, PAIR)
-    _refuse_misspelt(path, header if pair is None else ())
+    place, pair = find_texts(path, header, model.name)
     texts: list[Instance] = [
         row[place] if pair is None else {TEXT: row[place], PAIR: row[pair]} for row in rows
     ]
     with path.open("rb") as stream:
         return TextRows(model, texts, outputs, hashlib.file_digest(stream, "sha256").hexdigest())
+
+
+def find_texts(path: Path, header: Sequence[str], model: str) -> tuple[int, int | None]:
+    """The places of the texts' column, and of that of their pairs; raises `InvalidFileError`."""
+    place = 0 if len(header) == 1 else _find(header, TEXT)
+    if place is None:
+        raise InvalidFileError(
+            f"`{path}` has no column `{TEXT}`, which model `{model}` takes, but `{header}`"
+        )
+    pair = _find(header, PAIR)
+    _refuse_misspelt(path, header if pair is None else ())
+    return place, pair
 
 
 def _find(header: Sequence[str], name: str) -> int | None:

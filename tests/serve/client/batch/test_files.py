@@ -223,7 +223,7 @@ RESULTS: dict[str, Array] = {
 
 
 def test_a_table_of_results_reads_back_as_the_same_values(tmp_path: Path) -> None:
-    write_results(tmp_path / "out.csv", RESULTS)
+    write_results(tmp_path / "out.csv", lambda: iter([RESULTS]))
     with (tmp_path / "out.csv").open(newline="") as stream:
         header, *rows = list(csv.reader(stream))
     assert header == ["y[0]", "y[1]", "n", "b", "t"]
@@ -233,7 +233,7 @@ def test_a_table_of_results_reads_back_as_the_same_values(tmp_path: Path) -> Non
 
 def test_an_archive_of_results_reads_back_as_the_same_bits(tmp_path: Path) -> None:
     given = RESULTS | {"file": np.arange(2), "half": np.array([0x3FC0, 0xC000], "<u2").view(BFLOAT16)}
-    write_results(tmp_path / "out.npz", given)
+    write_results(tmp_path / "out.npz", lambda: iter([given]))
     with np.load(tmp_path / "out.npz", allow_pickle=False) as found:
         assert found["y"].tobytes() == RESULTS["y"].tobytes()
         assert found["t"].tolist() == RESULTS["t"].tolist()
@@ -244,7 +244,7 @@ def test_an_archive_of_results_reads_back_as_the_same_bits(tmp_path: Path) -> No
 def test_a_result_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     (tmp_path / "out.npz").mkdir()
     with pytest.raises(InvalidFileError, match=r"out\.npz` cannot be written"):
-        write_results(tmp_path / "out.npz", RESULTS)
+        write_results(tmp_path / "out.npz", lambda: iter([RESULTS]))
     assert [path.name for path in tmp_path.iterdir()] == ["out.npz"]
 
 

@@ -1,0 +1,143 @@
+"""Tasks on a Ray cluster: each is done on one core of some machine, and again where its machine is lost.
+
+Ray is imported where a cluster is opened, and its reports to its maker are off.
+"""
+
+import logging
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from adaptact import __version__
+from adaptact.errors import ClusterError
+from adaptact.installation import install_line
+
+TRIES = 5
+"""How often a task is begun, if its process or machine is lost each time."""
+TASKS_A_CORE = 2
+"""So many wait on each core, so that none is idle while a result is kept."""
+LOOK_SECONDS = 0.5
+AUTO = "auto"
+
+_Shared = TypeVar("_Shared")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class TaskCluster:
+    """A cluster that this process is connected to."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+
+    @property
+    def cores(self) -> int:
+        """How many cores the machines have that are there now."""
+        return int(self._ray.cluster_resources().get("CPU", 0))
+
+    def map(
+        self,
+        task: Callable[[_Shared, _Item], _Result],
+        shared: _Shared,
+        items: Sequence[_Item],
+        most: int | None = None,
+    ) -> Iterator[tuple[_Item, _Result]]:
+        """Each item with `task(shared, item)`, in the order they come; at most `most` are done at once.
+
+        `task` is a function of a module, which is done in processes of the cluster. An error of the task
+        ends the work with that error. Raises `ClusterError` for one whose process or machine was lost TRIES
+        times, and where the cluster itself is.
+        """
+        ray = self._ray
+        do = ray.remote(num_cpus=1, max_retries=0, scheduling_strategy="SPREAD")(_do)
+        try:
+            sent = ray.put(shared)
+            begin = lambda place: do.remote(__version__, task, sent, items[place])  # noqa: E731
+            for place, result in self._run(begin, len(items), most):
+                yield items[place], result
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            raise cause if isinstance(cause, Exception) else ClusterError(str(error)) from None
+        except ray.exceptions.RayError as error:
+            raise ClusterError(f"the cluster is lost: {error}", "start it and this command again") from error
+
+    def _run(self, begin: Callable[[int], Any], count: int, most: int | None) -> Iterator[tuple[int, Any]]:
+        """The place and the result of each task, as they end."""
+        ray, waiting, running, tries = self._ray, deque(range(count)), dict[Any, int](), Counter[int]()
+        while waiting or running:
+            limit = max(1, TASKS_A_CORE * self.cores if most is None else most)
+            while waiting and len(running) < limit:
+                place = waiting.popleft()
+                tries[place] += 1
+                running[begin(place)] = place
+            ended, _ = ray.wait(list(running), num_returns=1, timeout=LOOK_SECONDS)
+            for task in ended:
+                place = running.pop(task)
+                try:
+                    result = ray.get(task)
+                except ray.exceptions.RayTaskError:
+                    raise
+                except ray.exceptions.RayError as error:
+                    _require_tries(tries[place], error)
+                    waiting.appendleft(place)
+                    continue
+                yield place, result
+
+
+@contextmanager
+def open_cluster(address: str) -> Iterator[TaskCluster]:
+    """The cluster at the address, within the block; `auto` is that of RAY_ADDRESS, or of this machine.
+
+    Raises `ClusterError` where Ray is not installed, and where no cluster answers.
+    """
+    # Ray reports its use to its maker unless it is told not to, before it is imported.
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Its next release leaves devices alone where none are asked for, as this one does once it is told.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray  # noqa: PLC0415
+    except ImportError as error:
+        missing = "a cluster needs `ray`, which is not installed"
+        raise ClusterError(missing, install_line("cluster")) from error
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        where = "on this machine, nor one that RAY_ADDRESS names" if address == AUTO else f"at `{address}`"
+        raise ClusterError(
+            f"there is no cluster {where}: {error}",
+            "`ray start --head` begins one, `ray start --address HOST:6379` on other machines joins it",
+        ) from error
+    try:
+        cluster = TaskCluster(ray)
+        if not cluster.cores:
+            raise ClusterError("the cluster has no cores for tasks", "`ray start --address ...` adds some")
+        yield cluster
+    finally:
+        ray.shutdown()
+
+
+def name_node() -> str:
+    """The id of the node that does this task, as `ray list nodes` has it."""
+    import ray  # noqa: PLC0415
+
+    return str(ray.get_runtime_context().get_node_id())[:12]
+
+
+def _do(version: str, task: Callable[[_Shared, _Item], _Result], shared: _Shared, item: _Item) -> _Result:
+    """What a process of the cluster does."""
+    if version != __version__:
+        raise ClusterError(
+            f"node {name_node()} has adaptact {__version__}, and this command is {version}",
+            "install the same version on every node",
+        )
+    return task(shared, item)
+
+
+def _require_tries(tries: int, error: Exception) -> None:
+    if tries >= TRIES:
+        raise ClusterError(
+            f"a task was begun {tries} times, and each time its process or machine was lost: {error}",
+            "perhaps it has too little memory; what is finished is kept",
+        )

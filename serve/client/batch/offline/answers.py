@@ -1,0 +1,104 @@
+"""The answers to the rows of a shard, and to each row of a batch that cannot be answered as a whole."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from serve.client.batch.offline.batches import Batch, name_row
+from serve.client.batch.offline.model import FILE, LocalModel
+from serve.client.batch.offline.shards import Shard, Source, require_unchanged
+from serve.client.batch.results import ERROR, KEPT, Table
+from serve.client.errors import ClientError, InvalidFileError, InvalidReplyError
+from serve.engine.errors import EngineError
+from serve.engine.signature import Array
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOptions:
+    """How rows are answered."""
+
+    batch: int
+    only: tuple[str, ...] = ()
+    fixed: int | None = None
+    """The only number of rows that the model takes."""
+    keep_going: bool = False
+    """Whether a row without an answer has its reason in the output `error`, instead of ending the run."""
+
+
+def answer_shard(model: LocalModel, options: AnswerOptions, source: Source, shard: Shard) -> Table:
+    """The answers to all rows of the shard; raises `InvalidFileError`.
+
+    Outputs have a row for each row that was answered, and `error` and `file` one for each of all.
+    """
+    require_unchanged(source)
+    parts = [_answer_batch(model, options, batch, source) for batch in source.read(shard, options.batch)]
+    names = dict.fromkeys(name for part in parts for name in part)
+    try:
+        table = {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}
+    except ValueError as error:
+        raise InvalidReplyError(
+            f"the batches' answers cannot be one table, since their shapes differ: {error}"
+        ) from error
+    if options.keep_going:
+        table[ERROR] = table.pop(ERROR)  # last
+    if len(table[ERROR] if options.keep_going else next(iter(table.values()))) != shard.rows:
+        raise InvalidFileError(f"`{source.path}` has not the rows that it had when the run began")
+    return table
+
+
+def fill_rows(table: Table, example: Table) -> Table:
+    """The shard's answers with a row for each of its rows: NaN, 0 or nothing where there is no answer.
+
+    `example` is a table with an answer.
+    """
+    if ERROR not in table:
+        return table
+    is_answered = table[ERROR] == ""
+    filled: dict[str, Array] = {}
+    for name, like in example.items():
+        if name in KEPT:
+            filled[name] = table[name]
+            continue
+        blank = np.nan if like.dtype.kind == "f" else "" if like.dtype.kind == "O" else 0
+        filled[name] = np.full((len(is_answered), *like.shape[1:]), blank, like.dtype)
+        if name in table:
+            filled[name][is_answered] = table[name]
+    return filled
+
+
+def has_answer(table: Table) -> bool:
+    """Whether a row of the shard has an answer."""
+    return ERROR not in table or bool((table[ERROR] == "").any())
+
+
+def _answer_batch(model: LocalModel, options: AnswerOptions, batch: Batch, source: Source) -> Table:
+    """The answers to the rows; a row that has none is found by asking for each alone."""
+    try:
+        answers = model.answer(batch, options.only)
+    except (EngineError, ClientError) as error:
+        return _answer_rows(model, options, batch, source, error)
+    if options.keep_going:
+        answers[ERROR] = np.full(len(batch), "", np.object_)
+    return answers
+
+
+def _answer_rows(
+    model: LocalModel, options: AnswerOptions, batch: Batch, source: Source, whole: Exception
+) -> Table:
+    """The answers to the rows that have one alone, and the reasons of the others."""
+    answered: list[dict[str, Array]] = []
+    reasons = [""] * len(batch)
+    for place in range(len(batch)):
+        row = batch.part(place, place + 1)
+        try:
+            answered.append(model.answer_one(row, options.only, options.fixed))
+        except (EngineError, ClientError) as error:
+            reasons[place] = name_row(str(error), row)
+            if not options.keep_going:
+                raise InvalidFileError(f"`{source.path}`: {reasons[place]}") from error
+    if not options.keep_going:  # each has an answer, and only together they have not
+        raise InvalidFileError(f"`{source.path}`, rows {batch.first} and on: {whole}") from whole
+    table = {name: np.concatenate([row[name] for row in answered]) for name in (answered or [{}])[0]}
+    if batch.files:
+        table = {FILE: np.array(batch.files, np.object_)} | {k: v for k, v in table.items() if k != FILE}
+    return table | {ERROR: np.array(reasons, np.object_)}

@@ -1,0 +1,71 @@
+"""Shards answered on the machines of a cluster, each by a process there that has loaded the model."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from adaptact.cluster import TaskCluster, name_node
+from serve.client.batch.offline.answers import AnswerOptions, answer_shard
+from serve.client.batch.offline.model import LocalModel, PackedModel
+from serve.client.batch.offline.run import AnswerShards
+from serve.client.batch.offline.shards import Shard, ShardPlan, Source, require_unchanged
+from serve.client.batch.results import Table
+from serve.client.errors import InvalidFileError
+
+SHARE = (
+    "an input has to lie under the same path on every node, in a shared folder, or as a copy with its times "
+    "(`cp -p`, `rsync -a`)"
+)
+
+_loaded: dict[str, LocalModel] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class SharedWork:
+    """What all shards have in common; it is sent to each machine once."""
+
+    model: PackedModel
+    options: AnswerOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """A shard and the source that has its rows."""
+
+    source: Source
+    shard: Shard
+
+
+def answer_on_cluster(cluster: TaskCluster, most: int | None) -> AnswerShards:
+    """Shards are answered on the cluster, at most so many at once."""
+
+    def answer(
+        packed: PackedModel,
+        model: LocalModel,
+        options: AnswerOptions,
+        plan: ShardPlan,
+        left: Sequence[Shard],
+    ) -> Iterator[tuple[Shard, Table]]:
+        tasks = [ShardTask(plan.sources[shard.source], shard) for shard in left]
+        for task, table in cluster.map(do_shard, SharedWork(packed, options), tasks, most):
+            yield task.shard, table
+
+    return answer
+
+
+def do_shard(work: SharedWork, task: ShardTask) -> Table:
+    """The answers to the shard's rows, by the model that this process loads once."""
+    try:
+        require_unchanged(task.source)
+    except InvalidFileError as error:
+        raised = InvalidFileError(f"on node {name_node()}: {error}")
+        raised.hint = SHARE
+        raise raised from error
+    return answer_shard(_load(work.model), work.options, task.source, task.shard)
+
+
+def _load(packed: PackedModel) -> LocalModel:
+    if packed.digest not in _loaded:
+        _loaded.clear()
+        with packed.unpack() as path:
+            _loaded[packed.digest] = LocalModel(path)
+    return _loaded[packed.digest]

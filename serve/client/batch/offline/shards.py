@@ -1,0 +1,129 @@
+"""Shards: rows of a file that one worker answers, and whose answers are kept together or not at all."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from serve.client.batch.offline.batches import Batch
+from serve.client.errors import InvalidFileError
+
+SHARD_BYTES = 32 * 2**20
+SHARD_ROWS = 65_536
+ANSWER_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSize:
+    """How many rows the model is given at once, and the most that a shard should have: so many of these."""
+
+    batch: int
+    rows: int
+
+    @classmethod
+    def choose(cls, batch: int, answer_bytes: int) -> "ShardSize":
+        """The size for a model whose answer to a row takes so many bytes."""
+        most = max(1, min(SHARD_ROWS, ANSWER_BYTES // max(1, answer_bytes)) // batch)
+        return cls(batch, most * batch)
+
+    def limit(self, row_bytes: int) -> "ShardSize":
+        """The size for rows of so many bytes in the file."""
+        most = max(1, SHARD_BYTES // max(1, row_bytes) // self.batch)
+        return ShardSize(self.batch, min(self.rows, most * self.batch))
+
+    def cut(self, rows: int) -> Iterator[tuple[int, int]]:
+        """The first row of each shard of so many rows, and the one after its last."""
+        return ((start, min(start + self.rows, rows)) for start in range(0, rows, self.rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Rows of one file, or of one folder of images."""
+
+    source: int
+    """Which of the sources has them."""
+    start: int
+    """The place of the first row among those of all sources."""
+    first: int
+    """The place of the first row in its file."""
+    rows: int
+    place: tuple[int, ...] | tuple[str, ...] = ()
+    """Where they lie, for what reads them: a part of a file in bytes, or the names of files."""
+
+
+class Source(Protocol):
+    """One file, or one folder of images; it can be sent to other processes."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Its size and its time when it was opened."""
+
+    def fingerprint(self) -> str:
+        """Another one for another content."""
+
+    def cut(self, size: ShardSize) -> Iterator[tuple[int, tuple[int, ...] | tuple[str, ...]]]:
+        """How many rows each shard has, and where they lie; raises `InvalidFileError`."""
+
+    def read(self, shard: Shard, batch: int) -> Iterator[Batch]:
+        """The shard's rows, so many at a time; raises `InvalidFileError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """The shards of all sources in the order of their rows; the same for the same files and sizes."""
+
+    sources: Sequence[Source]
+    shards: Sequence[Shard]
+    fingerprint: str
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return sum(shard.rows for shard in self.shards)
+
+
+def plan_shards(sources: Sequence[Source], size: ShardSize, fixed: int | None) -> ShardPlan:
+    """The shards, at least one; raises `InvalidFileError`. `fixed` is the only number of rows at once."""
+    digest, shards, start = hashlib.sha256(), list[Shard](), 0
+    for number, source in enumerate(sources):
+        digest.update(f"{source.path.name}\0{source.fingerprint()}\0".encode("utf-8", "surrogateescape"))
+        first = 0
+        for rows, place in source.cut(size):
+            shards.append(Shard(number, start + first, first, rows, place))
+            digest.update(f"{rows} ".encode())
+            first += rows
+        if fixed is not None and first % fixed:
+            raise InvalidFileError(
+                f"the model takes `{fixed}` rows at once, and `{source.path}` has `{first}`, "
+                "no multiple of it"
+            )
+        require_unchanged(source)
+        start += first
+    if not shards:
+        raise InvalidFileError(f"`{sources[0].path}` has no row")
+    return ShardPlan(sources, shards, digest.hexdigest())
+
+
+def read_stamp(path: Path) -> tuple[int, int]:
+    """The file's size and time; raises `InvalidFileError`."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InvalidFileError(f"`{path}` cannot be read: {error.strerror}") from error
+    return status.st_size, status.st_mtime_ns
+
+
+def require_unchanged(source: Source) -> None:
+    """Raises `InvalidFileError` where the file is not, or no longer, the one that was opened."""
+    size, time = read_stamp(source.path)
+    if (size, time) != source.stamp:
+        raise InvalidFileError(
+            f"`{source.path}` is not what it was when the run began: {size} bytes, written at "
+            f"{time / 1e9:.3f}, expected {source.stamp[0]} and {source.stamp[1] / 1e9:.3f}; leave it as "
+            "it is while a run goes on, and begin anew with `--restart`"
+        )

@@ -1,0 +1,160 @@
+"""What is read of files that are odd, broken or hostile; and that shards are the same whatever reads them."""
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from serve.client import InvalidFileError, TensorMetadata
+from serve.client.batch.offline import arrays, lines
+from serve.client.batch.offline.batches import TableBatch, UnreadableRow
+from serve.client.batch.offline.opening import open_sources
+from serve.client.batch.offline.shards import ShardSize, plan_shards
+from serve.engine.signature import Array
+from tests.serve.client.batch.doubling import metadata
+from tests.serve.client.batch.offline.conftest import GIVEN, Predict, load
+
+TEXTS = metadata(t=TensorMetadata("t", "BYTES", (-1,)), u=TensorMetadata("u", "BYTES", (-1,)))
+LONG = b"c" * 140_000
+CELLS = [
+    "t,u",
+    "a,b",
+    '"two\nlines","say ""so"""',
+    "",
+    'c,5" pipe',
+    '"',
+    '","d"',
+    "e,f\r",
+    '"g","h\r\n\r\ni"',
+    'j,"k',
+    "",
+    'l"',
+    "m,n",
+]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_shards_of_a_table_have_the_rows_that_the_csv_module_reads(tmp_path: Path, batch: int) -> None:
+    path = tmp_path / "in.csv"
+    text = "\n".join(CELLS)
+    path.write_text(text, newline="")
+    _, *expected = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    plan = plan_shards(open_sources(path, TEXTS), ShardSize(batch, batch), None)
+    assert [shard.rows for shard in plan.shards[:-1]] == [batch] * (len(plan.shards) - 1)
+    rows: list[object] = []
+    for shard in plan.shards:
+        for part in plan.sources[0].read(shard, batch):
+            assert isinstance(part, TableBatch)
+            assert part.first == len(rows) + 1
+            rows.extend(part.rows)
+    assert rows == expected
+
+
+def test_rows_of_odd_bytes_are_single_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(
+        b"\xef\xbb\xbft,u\r\n\xff,b\r\n"
+        + b"c" * 140_000
+        + b',d\r\ne\rf,g\r\n"h'
+        + b"i" * 140_000
+        + b'",k\r\nl,m'
+    )
+    (source,) = open_sources(path, TEXTS)
+    plan = plan_shards([source], ShardSize(8, 8), None)
+    (batch,) = source.read(plan.shards[0], 8)
+    assert isinstance(batch, TableBatch)
+    assert [isinstance(row, UnreadableRow) for row in batch.rows] == [True, True, True, True, False]
+    assert batch.rows[-1] == ["l", "m"]
+    monkeypatch.setattr(lines, "RECORD_BYTES", 1000)
+    with pytest.raises(InvalidFileError, match="a line of more than 1000 bytes"):
+        plan_shards([source], ShardSize(8, 8), None)
+    path.write_text('t,u\n"' + "a\n" * 600)
+    with pytest.raises(InvalidFileError, match="a quoted cell has more than 1000 bytes"):
+        plan_shards(open_sources(path, TEXTS), ShardSize(8, 8), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("in.csv", b"", "is empty, expected the names"),
+        ("in.csv", b"x[0],x[1],x[2]\n\n", "has no row"),
+        ("in.csv", b"1,2,3\n", "expected the names of the columns"),
+        ("in.csv", b'\xff,"', "cannot be read as a table with a header"),
+        ("in.jsonl", b"\n \n", "has no row"),
+        ("in.npz", b"PK", "cannot be read as an .npz file"),
+        ("in.parquet", b"PAR1PAR1", "cannot be read as a Parquet file"),
+        ("in.txt", b"", "is neither a folder nor a file that ends in"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(
+    predict: Predict, tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidFileError, match=message):
+        predict(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == []
+
+
+def write_member(path: Path, content: bytes, compression: int = zipfile.ZIP_STORED) -> None:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("x.npy", content)
+
+
+def encode(array: Array) -> bytes:
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, array)
+    return stream.getvalue()
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_unread(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_member(tmp_path / "in.npz", encode(np.zeros((4000, 3), np.float32)), zipfile.ZIP_DEFLATED)
+    monkeypatch.setattr(arrays, "PACKED_BYTES", 10_000)
+    with pytest.raises(InvalidFileError, match=r"unpacks to 48128 bytes, at most 10000; save it with `np"):
+        predict(tmp_path / "in.npz")
+
+
+def test_an_array_that_says_it_has_more_rows_is_refused(predict: Predict, tmp_path: Path) -> None:
+    content = encode(GIVEN)
+    write_member(tmp_path / "in.npz", content.replace(b"(100, 3)", b"(999, 3)"))
+    with pytest.raises(InvalidFileError, match="has other bytes than its header says"):
+        predict(tmp_path / "in.npz")
+    write_member(tmp_path / "in.npz", encode(np.array([[{}] * 3], np.object_)))
+    with pytest.raises(InvalidFileError, match="objects of Python"):
+        predict(tmp_path / "in.npz")
+    np.savez(tmp_path / "in.npz", x=GIVEN[:, :2])
+    with pytest.raises(InvalidFileError, match=r"has the shape `\[0, 2\]`"):
+        predict(tmp_path / "in.npz")
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (pa.array([{"a": 1.0}]), "holds `struct<a: double>`"),
+        (pa.array([b"abc"]), "holds `binary`"),
+        (pa.array([1], pa.timestamp("s")), "holds `timestamp"),
+    ],
+)
+def test_columns_of_other_types_are_refused(
+    predict: Predict, tmp_path: Path, column: pa.Array, message: str
+) -> None:
+    parquet.write_table(pa.table({"x": column}), tmp_path / "in.parquet")
+    with pytest.raises(InvalidFileError, match=message):
+        predict(tmp_path / "in.parquet")
+
+
+def test_lists_of_another_length_are_rows_without_an_answer(predict: Predict, tmp_path: Path) -> None:
+    lists = pa.array([[1.0, 2.0, 3.0], [1.0, 2.0], None, [4.0, None, 6.0]] * 5, pa.list_(pa.float64()))
+    parquet.write_table(pa.table({"x": lists}), tmp_path / "in.parquet")
+    assert predict(tmp_path / "in.parquet", keep_going=True).failed == 10
+    found = load(tmp_path / "out.npz")
+    assert np.array_equal(found["y"][:4, 2], [6, np.nan, np.nan, 12], equal_nan=True)
+    assert np.isnan(found["y"][3]).tolist() == [False, True, False]  # what pandas writes for NaN
+    assert found["error"][1].startswith("row 2: array `x` has the shape")
+    assert found["error"][2] == "row 3: column `x` has no value"

@@ -27,6 +27,7 @@ RequestRows: TypeAlias = Annotated[int, Field(ge=0, le=2**31)]
 QueueLength: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 QueueSeconds: TypeAlias = Annotated[float, Field(ge=0.001, le=86_400.0, allow_inf_nan=False)]
 RunSeconds: TypeAlias = QueueSeconds
+ProviderRows: TypeAlias = Annotated[int, Field(ge=0, le=MAX_BATCH_ROWS)]
 
 
 @dataclass(frozen=True, slots=True, config=ConfigDict(strict=True))
@@ -50,6 +51,8 @@ class ModelConfig:
 
     run_seconds: RunSeconds = 30.0
     """Maximum seconds of a run, which is then ended with an error for its requests."""
+    provider_rows: ProviderRows = 0
+    """The rows of a usual run, which `auto` chooses the provider for; 0 for one and up to eight alike."""
 
     @property
     def latest(self) -> int | None:

@@ -111,7 +111,7 @@ class ModelLoader:
         options = self._options
         about = entry.name, entry.version, str(entry.path.absolute()), entry.bare, digest
         limits = options.model_limit_bytes, options.threads, config.batch_rows, options.provider_seconds
-        return ChoiceTask(*about, *limits, options.cuda)
+        return ChoiceTask(*about, *limits, options.cuda, config.provider_rows)
 
     def _open_session(
         self, files: ModelFiles, task: ChoiceTask, cancellation: Cancellation, opener: Opener | None

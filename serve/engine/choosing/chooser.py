@@ -126,8 +126,8 @@ class ProviderChooser:
 
 
 def read_recorded(manifest: Mapping[str, Json] | None, task: ChoiceTask) -> ProviderChoiceRecord | None:
-    """The choice in the file's manifest, where it was made on such a machine, with these versions, and takes
-    no more threads than a run may have here.
+    """The choice in the file's manifest, where it was made on such a machine, with these versions, for the
+    rows of a usual run where those are known, and takes no more threads than a run may have here.
     """
     content = (manifest or {}).get("choice")
     if content is None:
@@ -140,7 +140,8 @@ def read_recorded(manifest: Mapping[str, Json] | None, task: ChoiceTask) -> Prov
     named = {choice.provider, *(candidate.provider for candidate in choice.candidates)}
     is_plausible = named <= known and len(choice.candidates) <= MOST_CANDIDATES
     fits = choice.holds_for(describe_target(), list_versions()) and 1 <= choice.threads <= task.threads
-    return choice if is_plausible and fits else None
+    is_asked = task.usual_rows == 0 or choice.batches == (task.usual_rows,)
+    return choice if is_plausible and fits and is_asked else None
 
 
 def _describe_end(number: int) -> str:

@@ -35,6 +35,8 @@ class ChoiceTask:
     """The time allowed for timing: of the processor, where a run has one thread."""
     cuda: CudaOptions = field(default_factory=CudaOptions)
     """How a GPU would be used."""
+    usual_rows: int = 0
+    """The rows of a usual run; 0 where they are not known."""
 
     def make_key(self) -> str:
         """The digest of all that the choice depends on: the file, the machine, versions and options."""
@@ -48,6 +50,7 @@ class ChoiceTask:
             "rows": self.rows,
             "seconds": self.seconds,
             "cuda": asdict(self.cuda),
+            "usual_rows": self.usual_rows,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

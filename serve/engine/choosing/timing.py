@@ -1,7 +1,7 @@
 """The candidates timed in turns on inputs of one row and of several, and the record of the choice."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from time import perf_counter, process_time
@@ -26,10 +26,11 @@ from convert.manifest.providers import (
     round_timing,
 )
 from serve.engine.choosing.candidates import Candidate, run_all
+from serve.engine.choosing.samples import MOST_NUMBERS
 from serve.engine.choosing.task import ChoiceTask
 from serve.engine.joining import has_rows
 from serve.engine.session import ORT_ERRORS
-from serve.engine.signature import Array
+from serve.engine.signature import Array, Signature
 
 MOST_ROWS = 8
 MOST_TIMES = 3
@@ -98,19 +99,31 @@ def record_choice(
 def _choose_batches(
     task: ChoiceTask, loaded: Sequence[Candidate], one: dict[str, Array], clock: Clock
 ) -> dict[int, dict[str, Array]]:
-    """Inputs of one row, and of as many more as there is time for; none where there is none even for one."""
+    """Inputs of one row, and of as many more as there is time for; none where there is none even for one.
+
+    Where the rows of a usual run are known, of those alone, or of as many of them as there is time for.
+    """
     base = loaded[0]
-    left = task.seconds / (STAGE_ROUNDS * len(loaded)) - max(_time_once(base, one, clock), TURN_SECONDS)
+    time_once = partial(_time_once, base, clock=clock)
+    turn = task.seconds / (STAGE_ROUNDS * len(loaded))
+    left = turn - max(time_once(one), TURN_SECONDS)
     if left < 0:
         return {}
-    signature = base.open_session.signature
-    rows = signature.fit_rows(min(task.rows, MOST_ROWS)) if has_rows(signature) else 1
-    while rows > 1:
+    samples, most = ({}, turn) if task.usual_rows else ({1: one}, left)
+    for rows in _list_rows(task, base.open_session.signature, sum(array.size for array in one.values())):
         several = {name: np.repeat(array[:1], rows, axis=0) for name, array in one.items()}
-        if max(_time_once(base, several, clock), TURN_SECONDS) <= left:
-            return {1: one, rows: several}
-        rows = signature.fit_rows(rows // 2)
+        if max(time_once(several), TURN_SECONDS) <= most:
+            return {**samples, rows: several}
     return {1: one}
+
+
+def _list_rows(task: ChoiceTask, signature: Signature, numbers: int) -> Iterator[int]:
+    """The rows beyond one that are tried, each half of those before; a row has so many numbers."""
+    rows = (task.usual_rows or min(task.rows, MOST_ROWS)) if has_rows(signature) else 1
+    while (rows := signature.fit_rows(rows)) > 1:
+        if rows * numbers <= MOST_ROWS * MOST_NUMBERS:
+            yield rows
+        rows //= 2
 
 
 def _choose_processor_clock(task: ChoiceTask, loaded: Sequence[Candidate]) -> Clock | None:

@@ -67,7 +67,7 @@ def test_a_choice_outlives_the_process_and_holds_for_its_file_only(tmp_path: Pat
     chooser.close()
     again = ProviderChooser(tmp_path)
     assert again.find(TASK) == CHOICE
-    for other in ({"digest": "x"}, {"threads": 1}, {"rows": 4}, {"seconds": 2.0}):
+    for other in ({"digest": "x"}, {"threads": 1}, {"rows": 4}, {"seconds": 2.0}, {"usual_rows": 8}):
         assert again.find(replace(TASK, **other)) is None
     assert again.find(replace(TASK, name="n", path="/elsewhere.onnx")) == CHOICE
 
@@ -107,6 +107,13 @@ def test_a_choice_of_another_machine_is_measured_again() -> None:
     assert read(as_json(replace(HERE, threads=0))) is None
     assert read(as_json(replace(HERE, candidates=HERE.candidates * 100))) is None
     assert read_recorded(None, TASK) is None
+
+
+def test_a_choice_for_other_rows_than_those_of_a_usual_run_is_measured_again() -> None:
+    task = replace(TASK, usual_rows=8)
+    assert read_recorded({"choice": as_json(HERE)}, task) is None
+    choice = replace(HERE, batches=(8,))
+    assert read_recorded({"choice": as_json(choice)}, task) == choice
 
 
 def test_nothing_is_measured_for_a_server_that_ends(tmp_path: Path) -> None:

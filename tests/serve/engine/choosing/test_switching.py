@@ -13,6 +13,7 @@ from convert.manifest.providers import ProviderChoiceRecord
 from serve.engine import Engine
 from serve.engine.choosing.chooser import ProviderChooser
 from serve.engine.choosing.task import ChoiceTask
+from serve.engine.config import CONFIG_FILE
 from serve.engine.errors import InvalidInputError, ModelRefusedError
 from serve.engine.providers import CudaOptions
 from serve.engine.session import SessionOptions
@@ -29,15 +30,19 @@ class Trial:
 
     def __init__(self) -> None:
         self.may_end = threading.Event()
-        self.count = 0
+        self.tasks: list[ChoiceTask] = []
         self.choice: ProviderChoiceRecord = CHOICE
         self.is_broken = False
         self.opened: list[SessionOptions] = []
 
     def measure(self, task: ChoiceTask) -> ProviderChoiceRecord:
-        self.count += 1
+        self.tasks.append(task)
         assert self.may_end.wait(30)
         return self.choice
+
+    @property
+    def count(self) -> int:
+        return len(self.tasks)
 
     def open(self, path: str, native: ort.SessionOptions, options: SessionOptions) -> ort.InferenceSession:
         self.opened.append(options)
@@ -108,6 +113,15 @@ def test_a_model_that_takes_few_rows_is_switched_too(tmp_path: Path, opened: Ope
     engine = opened(provider="auto")
     assert engine.model("m").config.batch_rows == 4
     until(lambda: runs_on(engine) == "openvino")
+
+
+def test_the_configuration_says_the_rows_of_a_usual_run(tmp_path: Path, opened: Opened, trial: Trial) -> None:
+    path = put_scaling_model(tmp_path, 2)
+    (path.parents[1] / CONFIG_FILE).write_text("provider_rows = 8")
+    trial.may_end.set()
+    engine = opened(provider="auto")
+    until(lambda: runs_on(engine) == "openvino")
+    assert [task.usual_rows for task in trial.tasks] == [8]
 
 
 def test_another_file_is_chosen_for_anew(tmp_path: Path, opened: Opened, trial: Trial) -> None:

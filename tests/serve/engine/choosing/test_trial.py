@@ -204,6 +204,34 @@ def test_several_rows_are_left_out_where_the_time_is_short(
     assert try_on(put(tmp_path, models.DOUBLE)).batches == (1, 4)
 
 
+@pytest.mark.parametrize(
+    ("usual", "chosen", "batches"), [(0, "cpu", (1, 8)), (1, "cpu", (1,)), (8, "openvino", (8,))]
+)
+def test_the_rows_of_a_usual_run_decide_where_they_are_known(
+    usual: int, chosen: str, batches: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, 1.0)
+
+    def make_turn(
+        candidate: Candidate, processor: object, samples: Mapping[int, object]
+    ) -> Callable[[], list[float]]:
+        seconds = {"cpu": {1: 1.0, 8: 8.0}, "openvino": {1: 3.0, 8: 5.0}}[candidate.provider]
+        return lambda: [seconds[rows] for rows in samples]
+
+    monkeypatch.setattr(timing, "_make_turn", make_turn)
+    choice = try_on(replace(put(tmp_path, models.DOUBLE), usual_rows=usual))
+    assert (choice.provider, choice.batches) == (chosen, batches)
+
+
+def test_no_more_rows_are_made_than_there_is_memory_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, 0.5)
+    monkeypatch.setattr(timing, "MOST_NUMBERS", 12)  # 32 rows of three numbers
+    choice = try_on(replace(put(tmp_path, models.DOUBLE), usual_rows=65_536))
+    assert choice.batches == (32,)
+
+
 @pytest.mark.slow
 def test_the_process_of_a_trial_chooses_with_openvino_itself(tmp_path: Path) -> None:
     require_openvino()

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from adaptact import exit_codes
 from adaptact.errors import UsageError
 from adaptact.exit_codes import FAILED
-from adaptact.options import AsJson, Quiet
+from adaptact.options import AsJson, ClusterCommand, Quiet
 from adaptact.text import LONGEST_LINE, escape_line
 from serve.engine.errors import StartupError
 from serve.settings import FILE, PREFIX, Settings, find_panel
@@ -54,7 +54,11 @@ def serve(*, quiet: bool = False, as_json: bool = False, **options: Any) -> None
         raise UsageError("\nerror: ".join(problems), "`adaptact serve --help` lists every setting") from error
     if quiet and "log_level" not in settings.model_fields_set:
         settings = settings.model_copy(update={"log_level": "warning"})
-    _run(settings, "json" if as_json else "nothing" if quiet else "line")
+    announcement: Announcement = "json" if as_json else "nothing" if quiet else "line"
+    if settings.cluster:
+        _keep_cluster(settings, announcement)
+    else:
+        _run(settings, announcement)
 
 
 def main() -> None:
@@ -115,6 +119,14 @@ def _run(settings: Settings, announcement: "Announcement") -> None:
         workers = count_workers(settings)
         settings = settle_weights(settings.model_copy(update={"workers": workers.number}))
         _start(settings, listeners, str(workers), announcement)
+
+
+def _keep_cluster(settings: Settings, announcement: "Announcement") -> None:
+    from serve.cluster.command import serve_cluster  # noqa: PLC0415  # it needs what a single server does not
+    from serve.observe.log_lines import configure_log  # noqa: PLC0415
+
+    configure_log(settings.log_level, LOG_FORMAT)
+    serve_cluster(settings, announcement)
 
 
 def _bring_models(settings: Settings) -> None:
@@ -236,4 +248,4 @@ def _is_enough(limit: int, needed: int) -> bool:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _declare_options()
-app.command()(serve)
+app.command(cls=ClusterCommand)(serve)

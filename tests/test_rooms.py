@@ -30,7 +30,7 @@ ROOMS = {
     "serve": (
         *("engine", "sources"),
         *("drift", "experiments", "rollout", "access", "protocol", "settings", "options", "shared"),
-        *("observe", "rejections", "http2", "grpc", "console", "rest", "workers", "client", "cli"),
+        *("observe", "rejections", "http2", "grpc", "console", "rest", "workers", "cluster", "client", "cli"),
     ),
 }
 

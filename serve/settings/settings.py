@@ -15,6 +15,7 @@ from pydantic_settings import (
 from adaptact.cores import available_cores
 from adaptact.suggestions import find_misspelt
 from serve.settings.access import AccessSettings
+from serve.settings.cluster import ClusterSettings
 from serve.settings.cuda import CudaSettings
 from serve.settings.execution import ExecutionSettings
 from serve.settings.limits import LimitSettings
@@ -35,6 +36,7 @@ class Settings(
     # Each has its panel in `--help`, where the last comes first: so pydantic orders the fields of bases.
     LimitSettings,
     AccessSettings,
+    ClusterSettings,
     ObservationSettings,
     CudaSettings,
     PolicySettings,

@@ -13,6 +13,7 @@ import typer.main
 from adaptact.cli import COMMANDS, main
 from convert.pipeline import convert
 from serve.client.experiments.command import app as experiments
+from serve.cluster.command import app as cluster
 from tests.convert.models import save_checkpoint
 
 WIDTH = 80
@@ -29,8 +30,10 @@ class Ended:
 Run = Callable[..., Ended]
 
 
-GROUP: Any = typer.main.get_command(experiments)
-ALL = [*COMMANDS, *(f"experiment {name}" for name in GROUP.commands)]
+GROUPS: dict[str, Any] = {
+    name: typer.main.get_command(app) for name, app in {"experiment": experiments, "cluster": cluster}.items()
+}
+ALL = [*COMMANDS, *(f"{name} {command}" for name, group in GROUPS.items() for command in group.commands)]
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def test_help_has_whole_words_within_80_columns(
     assert "…" not in ended.out
 
 
-@pytest.mark.parametrize("command", [name for name in ALL if name != "experiment"])
+@pytest.mark.parametrize("command", [name for name in ALL if name not in GROUPS])
 def test_every_command_has_quiet_and_json(command: str, run: Run) -> None:
     shown = run(*command.split(), "--help").out
     assert "--quiet" in shown

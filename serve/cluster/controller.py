@@ -1,0 +1,297 @@
+"""Keeps the replicas, and the proxy before them, as they are wanted; what it knows it sees anew each time.
+
+What is wanted comes with the command that runs it, and what there is from Ray and HAProxy: a controller that
+ended, however, is replaced by starting the command again, and requests are answered meanwhile.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from serve.cluster.errors import ClusterError
+from serve.cluster.placer import Placer
+from serve.cluster.plan import SeenReplica, Steps, Wanted, plan_steps
+from serve.cluster.proxy_text import (
+    Address,
+    Place,
+    ProxyOptions,
+    Slots,
+    SlotState,
+    find_slots,
+    list_free,
+    write_commands,
+)
+from serve.cluster.replica import ReplicaLook
+from serve.cluster.scaling import Scaler, ScalingOptions
+from serve.cluster.spec import ReplicaSpec
+
+log = logging.getLogger("adaptact")
+
+PAUSES_SECONDS = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+"""After so many starts in a row that failed."""
+MOST_FIRST_FAILURES = 3
+"""Where no replica has ever been ready, the operator is to put it right."""
+AVOID_SECONDS = 300.0
+"""A node on which a replica did not become ready gets no other for so long, if there are other nodes."""
+
+
+class Proxy(Protocol):
+    """What distributes the requests: as `HaProxy`."""
+
+    options: ProxyOptions
+
+    def open(self, slots: Slots) -> None:
+        """It runs, with these replicas."""
+
+    def keep(self, slots: Slots) -> None:
+        """It has these replicas when it is started again."""
+
+    def send(self, commands: list[str]) -> None:
+        """The commands are done."""
+
+    def read(self) -> Mapping[str, SlotState]:
+        """The state of every slot; raises `OSError` where it does not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is wanted."""
+
+    spec: ReplicaSpec
+    scaling: ScalingOptions
+    proxy: ProxyOptions
+    ready_seconds: float
+    stop_seconds: float
+
+
+@dataclass(slots=True)
+class ReplicaRecord:
+    """What the controller remembers of a replica."""
+
+    asked: float
+    slot: str | None = None
+    address: Address | None = None
+    was_ready: bool = False
+    down_since: float | None = None
+    leaving_since: float | None = None
+
+
+class Controller:
+    """Brings about one order at a time; `now` is a time in seconds that only goes forward."""
+
+    def __init__(self, placer: Placer, proxy: Proxy, order: Order, now: float) -> None:
+        """Take over what there is. Raises `ClusterError`."""
+        self._placer = placer
+        self._proxy = proxy
+        self.order = order
+        self._spec = order.spec
+        """What replicas are made from: the order's, or after a failed update the one before."""
+        self._proved: ReplicaSpec | None = None
+        """What replicas were last made from and became ready."""
+        self._records: dict[str, ReplicaRecord] = {}
+        self._failures = 0
+        self._pause_until = now
+        self._avoided: dict[str, float] = {}
+        self.outcome: str | None = None
+        """Of the order: None while it is brought about, empty when it is, else why it was given up."""
+        looks = placer.look()
+        self._adopt(looks, now)
+        self._scaler = Scaler(order.scaling, len(looks), now)
+        self._proxy.open(self._slots())
+        self._status: dict[str, Any] = {}
+
+    def change(self, order: Order, now: float) -> None:
+        """From now on this is wanted; raises `ClusterError` where the proxy cannot have it."""
+        self._proxy.options = order.proxy
+        self._proxy.open(self._slots())
+        self._scaler.change(order.scaling)
+        self.order, self._spec, self.outcome = order, order.spec, None
+        self._failures, self._pause_until = 0, now
+        self._avoided.clear()
+
+    def tick(self, now: float) -> None:
+        """Look at everything once, and take the next steps. Raises `ClusterError`."""
+        looks = self._placer.look()
+        states = self._read_proxy()
+        self._note(looks, states, now)
+        seen = [self._see(name, look, states, now) for name, look in looks.items()]
+        in_flight = sum(state.in_flight for state in states.values())
+        count = self._scaler.decide(in_flight, now)
+        wanted = Wanted(
+            count=count,
+            digest=self._spec.digest,
+            may_start=now >= self._pause_until,
+            ready_seconds=self.order.ready_seconds,
+            stop_seconds=self.order.stop_seconds,
+        )
+        steps = plan_steps(seen, wanted)
+        self._judge(seen, steps, wanted, now)
+        self._give_up(steps, looks, now)
+        self._correct_proxy(states)  # before a replica is told to stop
+        for name in steps.stop:
+            self._placer.stop(name)
+        self._start(steps.start, now)
+        replicas = [self._describe(one, states) for one in seen if one.name in self._records]
+        self._status = {"wanted": count, "replicas": replicas}
+
+    @property
+    def has_served(self) -> bool:
+        """Whether any replica has ever been ready, now or under a controller before."""
+        return self._proved is not None
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """What was seen last, for people and programs."""
+        return {**self._status, "outcome": self.outcome}
+
+    def _adopt(self, looks: Mapping[str, ReplicaLook], now: float) -> None:
+        self._records = {name: ReplicaRecord(now) for name in looks}
+        ready = [name for name, look in looks.items() if look.state == "ready"]
+        others = [name for name in ready if looks[name].digest != self._spec.digest]
+        if others:
+            self._proved = self._placer.read_spec(others[0])
+        elif ready:
+            self._proved = self._spec
+        addresses = {name: address for name in ready if (address := looks[name].address) is not None}
+        try:
+            slots = find_slots(self._proxy.read(), addresses)
+        except OSError:
+            slots = {}
+        for name, slot in slots.items():
+            self._records[name].slot, self._records[name].address = slot, addresses[name]
+        if looks:
+            log.info("%d replicas are taken over", len(looks))
+
+    def _read_proxy(self) -> Mapping[str, SlotState]:
+        try:
+            return self._proxy.read()
+        except OSError:
+            log.error("HAProxy does not answer, and is started again")
+            self._proxy.open(self._slots())
+            return {}
+
+    def _note(self, looks: Mapping[str, ReplicaLook], states: Mapping[str, SlotState], now: float) -> None:
+        """Remember since when each is as it is, and give those that have become ready a slot."""
+        self._records = {name: self._records.get(name) or ReplicaRecord(now) for name in looks}
+        for name, look in looks.items():
+            record = self._records[name]
+            if look.is_stopping and record.leaving_since is None:
+                record.leaving_since = now  # told by a controller before this one
+            if look.state != "ready":
+                continue
+            record.was_ready = True
+            if record.slot is None and record.leaving_since is None:
+                self._give_slot(name, look)
+            is_up = not states or _is_up(record, states)
+            record.down_since = None if is_up else record.down_since or now
+
+    def _give_slot(self, name: str, look: ReplicaLook) -> None:
+        free = list_free(
+            self._proxy.options, [record.slot for record in self._records.values() if record.slot]
+        )
+        if free and look.address is not None:
+            record = self._records[name]
+            record.slot, record.address = free[0], look.address
+            log.info("%s on %s is ready", name, look.address.host)
+
+    def _see(self, name: str, look: ReplicaLook, states: Mapping[str, SlotState], now: float) -> SeenReplica:
+        record = self._records[name]
+        return SeenReplica(
+            name=name,
+            digest=look.digest,
+            state=look.state,
+            node=look.node,
+            is_up=look.state == "ready" and _is_up(record, states),
+            age=now - record.asked,
+            was_ready=record.was_ready,
+            down=0.0 if record.down_since is None else now - record.down_since,
+            leaving=None if record.leaving_since is None else now - record.leaving_since,
+            reason=look.reason,
+        )
+
+    def _judge(self, seen: list[SeenReplica], steps: Steps, wanted: Wanted, now: float) -> None:
+        """Whether the order is brought about, or is to be given up."""
+        staying = [one for one in seen if one.leaving is None and one.name not in steps.remove]
+        serving = [one for one in staying if one.is_up and one.digest == wanted.digest]
+        if steps.failed is not None:
+            self._fail(steps.failed, now)
+        elif serving and len(serving) == len(staying) and len(serving) >= wanted.count:
+            self._failures, self._proved = 0, self._spec
+            if self.outcome is None:
+                self.outcome = ""
+                log.info("%d replicas serve", len(serving))
+
+    def _fail(self, reason: str, now: float) -> None:
+        self._failures += 1
+        pause = PAUSES_SECONDS[min(self._failures, len(PAUSES_SECONDS) - 1)]
+        self._pause_until = now + pause
+        if self._proved is not None and self._proved.digest != self._spec.digest:
+            self.outcome = f"a new replica was not ready: {reason}"
+            log.error("the update is given up, and the replicas go back: %s", reason)
+            self._spec = self._proved
+        elif self._proved is None and self._failures >= MOST_FIRST_FAILURES:
+            raise ClusterError(f"{self._failures} replicas were not ready; the last one: {reason}")
+        else:
+            log.error("a replica was not ready, and another is started in %g s: %s", pause, reason)
+
+    def _give_up(self, steps: Steps, looks: Mapping[str, ReplicaLook], now: float) -> None:
+        for name, reason in steps.remove.items():
+            record = self._records.pop(name)
+            if record.leaving_since is None:
+                log.error("%s on node %s is replaced: %s", name, looks[name].node[:8] or "none", reason)
+                if not record.was_ready and looks[name].node:
+                    self._avoided[looks[name].node] = now + AVOID_SECONDS
+            self._placer.remove(name)
+        for name in steps.stop:
+            log.info("%s finishes its requests, and stops", name)
+            self._records[name].leaving_since = now
+
+    def _start(self, count: int, now: float) -> None:
+        self._avoided = {node: until for node, until in self._avoided.items() if until > now}
+        for _ in range(count):
+            name = self._placer.start(self._spec, self._avoided)
+            self._records[name] = ReplicaRecord(now)
+            log.info("%s is asked for", name)
+
+    def _correct_proxy(self, states: Mapping[str, SlotState]) -> None:
+        places = {
+            record.slot: Place(record.address, record.leaving_since is not None)
+            for record in self._records.values()
+            if record.slot is not None and record.address is not None
+        }
+        commands = write_commands(self._proxy.options, states, places)
+        if not commands:
+            return
+        try:
+            self._proxy.send(commands)
+        except OSError as error:
+            log.error("HAProxy does not answer: %s", error)  # the next tick starts it again
+        self._proxy.keep(self._slots())
+
+    def _describe(self, one: SeenReplica, states: Mapping[str, SlotState]) -> dict[str, Any]:
+        record = self._records[one.name]
+        state = states.get(record.slot or "")
+        return {
+            "name": one.name,
+            "node": one.node,
+            "state": "stopping" if one.leaving is not None else one.state,
+            "serves": one.is_up and one.leaving is None,
+            "is_current": one.digest == self._spec.digest,
+            "host": record.address.host if record.address else None,
+            "port": record.address.port if record.address else None,
+            "grpc_port": record.address.grpc_port or None if record.address else None,
+            "in_flight": state.in_flight if state else 0,
+        }
+
+    def _slots(self) -> dict[str, Address]:
+        return {
+            record.slot: record.address
+            for record in self._records.values()
+            if record.slot is not None and record.address is not None and record.leaving_since is None
+        }
+
+
+def _is_up(record: ReplicaRecord, states: Mapping[str, SlotState]) -> bool:
+    state = None if record.slot is None else states.get(record.slot)
+    return state is not None and state.is_up

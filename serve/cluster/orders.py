@@ -1,0 +1,72 @@
+"""An order made from settings."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from serve.cluster.controller import Order
+from serve.cluster.errors import ClusterError
+from serve.cluster.proxy_text import ProxyOptions
+from serve.cluster.scaling import ScalingOptions
+from serve.cluster.spec import make_spec
+from serve.settings import Settings
+
+FOLDER = "cluster"
+REQUESTS_PER_CORE = 2.0
+STOP_RESERVE_SECONDS = 15.0
+"""A server that is told to stop takes its grace, and this for all else."""
+
+
+def make_order(settings: Settings, own_address: str, generation: str = "") -> Order:
+    """What these settings want; requests come from the proxy at `own_address`. Raises `ClusterError`.
+
+    Another `generation` wants other replicas, whatever the settings are.
+    """
+    spec = make_spec(settings, own_address, generation)
+    in_flight = settings.replica_requests or REQUESTS_PER_CORE * settings.replica_cpus
+    scaling = ScalingOptions(
+        settings.min_replicas, settings.max_replicas, in_flight, settings.scale_down_seconds
+    )
+    proxy = ProxyOptions(
+        host=settings.host,
+        port=settings.port,
+        grpc_port=settings.grpc_port,
+        slots=2 * settings.max_replicas + 2,  # those that start or stop have one too
+        certificate=_write_certificate(settings),
+        connections=settings.connections,
+    )
+    stop_seconds = settings.stop_grace_seconds + STOP_RESERVE_SECONDS
+    return Order(spec, scaling, proxy, settings.ready_seconds, stop_seconds)
+
+
+def find_folder(settings: Settings) -> Path:
+    """Where the proxy's files are."""
+    if settings.state is None:
+        raise ClusterError("`--cluster` needs `--state`, the folder of the proxy's files and of unit.key")
+    return Path(os.path.abspath(settings.state)) / FOLDER
+
+
+def write_settings(settings: Settings) -> str:
+    """The settings as JSON that means the same in another working folder."""
+    given: dict[str, Any] = settings.model_dump(mode="json")
+    for name in Settings.model_fields:
+        if isinstance(getattr(settings, name), Path) and given[name] != "-":
+            given[name] = os.path.abspath(given[name])
+    return Settings.model_validate(given).model_dump_json()
+
+
+def _write_certificate(settings: Settings) -> Path | None:
+    """The certificate and its key in one file, as HAProxy wants them, named after what is in it."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    try:
+        content = settings.tls_certificate.read_bytes() + b"\n" + settings.tls_key.read_bytes()
+        folder = find_folder(settings)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = folder / f"proxy-{hashlib.sha256(content).hexdigest()[:8]}.pem"
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+    except OSError as error:
+        raise ClusterError(f"the certificate for the proxy: {error}") from error
+    return path

@@ -1,5 +1,6 @@
 """`adaptact study`: the comparison of activations over paired seeds, from its options to its report."""
 
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,9 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adaptact import console, exit_codes
+from adaptact.cluster import open_cluster
 from adaptact.console import messages
 from adaptact.languages.spoken import say, speak, spoken
-from adaptact.options import AsJson, Quiet, SpokenLanguage, parse_json_object, use_working_folder
+from adaptact.options import (
+    AsJson,
+    Cluster,
+    ClusterCommand,
+    Quiet,
+    SpokenLanguage,
+    parse_json_object,
+    use_working_folder,
+)
 from adaptact.output import print_json
 from adaptact.progress import StageBars
 from adaptive_act.errors import AdaptiveActError, StudyError
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command()
+@app.command(cls=ClusterCommand)
 def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
     output: Annotated[
         Path, typer.Option(help="Folder for runs and reports; finished runs in it are reused.")
@@ -121,6 +131,7 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Runs at the same time. Default: one per core.")
     ] = None,
+    cluster: Cluster = None,
     language: SpokenLanguage = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -141,8 +152,10 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
     # Imported here so that completion, --help and a wrong option answer at once: torch takes two seconds.
     from adaptive_act.study.pipeline import study as carry_out  # noqa: PLC0415
 
-    with StageBars(messages(quiet=quiet or as_json)) as bars:
-        results = carry_out(_plan(options), output, jobs, bars.on_stage)
+    with ExitStack() as opened:
+        machines = None if cluster is None else opened.enter_context(open_cluster(cluster))
+        bars = opened.enter_context(StageBars(messages(quiet=quiet or as_json)))
+        results = carry_out(_plan(options), output, jobs, bars.on_stage, machines)
     _show(results, output, quiet=quiet, as_json=as_json)
 
 
@@ -186,7 +199,7 @@ def _plan(options: dict[str, Any]) -> "Plan":
     own = options["factory"]
     name = own if own is not None else str(NamedOptions.parse(options["architecture"]))
     return Plan(
-        data=DataSpec(options["data"], **chosen(DataSpec)),
+        data=DataSpec(_locate(options["data"], is_shared=options["cluster"] is not None), **chosen(DataSpec)),
         architecture=Architecture(name, options["factory_kwargs"]),
         variants=tuple(split_list(options["activations"])),
         baseline=options["baseline"],
@@ -197,6 +210,14 @@ def _plan(options: dict[str, Any]) -> "Plan":
             name: options[name] for name in ("tuning_seeds", "ablations", "robustness", "cost", "extra_seeds")
         },
     )
+
+
+def _locate(data: str, *, is_shared: bool) -> str:
+    """The data's path as other machines have it, whatever their working folder is."""
+    from adaptive_act.study.formats import BUNDLED  # noqa: PLC0415  # it loads torch
+
+    is_path = is_shared and data not in BUNDLED and Path(data).exists()
+    return str(Path(data).absolute()) if is_path else data
 
 
 def _parse_rates(text: str) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ import functools
 import json
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from adaptive_act.checkpoint.checkpoint import load as load_checkpoint
 from adaptive_act.checkpoint.checkpoint import save
 from adaptive_act.study.architectures import describe_network
 from adaptive_act.study.data import Dataset
-from adaptive_act.study.parallel import map_in_processes
+from adaptive_act.study.parallel import Machines
 from adaptive_act.study.run import Run, RunResult, TrialResult, run, run_trial
 from adaptive_act.study.specs import RunSpec, versions
 from adaptive_act.study.statistics import replace_non_finite
@@ -39,29 +39,30 @@ OnResult = Callable[[_Result, bool], None]
 
 
 def execute_runs(
-    specs: Sequence[RunSpec], folder: Path, jobs: int, on_result: OnResult[RunResult]
+    specs: Sequence[RunSpec], folder: Path, machines: Machines, on_result: OnResult[RunResult]
 ) -> dict[str, RunResult]:
     """The result of every spec by its key; those that are in `folder` already are not run again.
 
     An error in a run ends the study with that error; finished runs stay.
     """
     (folder / RUNS).mkdir(parents=True, exist_ok=True)
-    task = functools.partial(execute_run, folder=folder)
-    return _execute(specs, functools.partial(read_run, folder), task, jobs, on_result)
+    missing, results = _read_known(specs, functools.partial(read_run, folder), on_result)
+    return results | _run(machines.run(execute_run, missing, folder), on_result)
 
 
 def execute_trials(
-    specs: Sequence[RunSpec], folder: Path, jobs: int, on_result: OnResult[TrialResult]
+    specs: Sequence[RunSpec], folder: Path, machines: Machines, on_result: OnResult[TrialResult]
 ) -> dict[str, TrialResult]:
     """The validation scores of every spec by its key, as `execute_runs` does; no model is kept."""
     (folder / TRIALS).mkdir(parents=True, exist_ok=True)
-    task = functools.partial(execute_trial, folder=folder)
-    return _execute(specs, functools.partial(read_trial, folder), task, jobs, on_result)
+    missing, results = _read_known(specs, functools.partial(read_trial, folder), on_result)
+    return results | _run(machines.run(execute_trial, missing, folder), on_result)
 
 
 def execute_run(spec: RunSpec, folder: Path) -> tuple[str, RunResult]:
     """Runs `spec` and keeps its model and its result in `folder`."""
     finished = run(spec)
+    (folder / RUNS).mkdir(exist_ok=True)
     _save_model(finished, spec, model_path(folder, spec.key))
     measured = {"seconds": round(finished.seconds, 3), "result": asdict(finished.result)}
     _write_finished(spec, measured, folder / RUNS)
@@ -71,6 +72,7 @@ def execute_run(spec: RunSpec, folder: Path) -> tuple[str, RunResult]:
 def execute_trial(spec: RunSpec, folder: Path) -> tuple[str, TrialResult]:
     """Runs `spec` as a trial and keeps its result in `folder`."""
     result = run_trial(spec)
+    (folder / TRIALS).mkdir(exist_ok=True)
     _write_finished(spec, {"result": asdict(result)}, folder / TRIALS)
     return spec.key, result
 
@@ -106,19 +108,20 @@ def load_trained_model(folder: Path, spec: RunSpec, shape: Sequence[int], classe
     return load_checkpoint(model_path(folder, spec.key), factory=factory).model
 
 
-def _execute(
-    specs: Sequence[RunSpec],
-    read: Callable[[str], _Result | None],
-    task: Callable[[RunSpec], tuple[str, _Result]],
-    jobs: int,
-    on_result: OnResult[_Result],
-) -> dict[str, _Result]:
+def _read_known(
+    specs: Sequence[RunSpec], read: Callable[[str], _Result | None], on_result: OnResult[_Result]
+) -> tuple[list[RunSpec], dict[str, _Result]]:
+    """The specs, each once, without a result in the folder, and the results of the others."""
     unique = {spec.key: spec for spec in specs}
     results = {key: result for key in unique if (result := read(key)) is not None}
     for result in results.values():
         on_result(result, True)
-    missing = [spec for key, spec in unique.items() if key not in results]
-    for key, result in map_in_processes(task, missing, jobs):
+    return [spec for key, spec in unique.items() if key not in results], results
+
+
+def _run(finished: Iterable[tuple[str, _Result]], on_result: OnResult[_Result]) -> dict[str, _Result]:
+    results: dict[str, _Result] = {}
+    for key, result in finished:
         results[key] = result
         on_result(result, False)
     return results

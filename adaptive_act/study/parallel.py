@@ -8,15 +8,49 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait as wait_for
-from typing import TypeVar
+from pathlib import Path
+from typing import Protocol, TypeAlias, TypeVar
 
 import torch
 
 from adaptive_act.errors import StudyError
+from adaptive_act.study.specs import RunSpec
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
+Result = TypeVar("Result")
+
+Execute: TypeAlias = Callable[[RunSpec, Path], tuple[str, Result]]
+"""Does a run, keeps it in files of the folder, and gives its key and its result."""
+
+
+class Machines(Protocol):
+    """Where runs take place."""
+
+    def run(
+        self, execute: Execute[Result], specs: Sequence[RunSpec], folder: Path
+    ) -> Iterator[tuple[str, Result]]:
+        """The key and the result of each spec, as they finish; they are kept in `folder` by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalProcesses:
+    """Runs take place in so many processes of this machine."""
+
+    jobs: int
+
+    def run(
+        self, execute: Execute[Result], specs: Sequence[RunSpec], folder: Path
+    ) -> Iterator[tuple[str, Result]]:
+        """The key and the result of each spec, as they finish; they are kept in `folder` by then."""
+        return map_in_processes(partial(_execute_in, folder, execute), specs, self.jobs)
+
+
+def _execute_in(folder: Path, execute: Execute[Result], spec: RunSpec) -> tuple[str, Result]:
+    return execute(spec, folder)
 
 
 def map_in_processes(

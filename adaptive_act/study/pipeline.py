@@ -1,18 +1,20 @@
 """The study from plan to report: the data flow, one line a stage."""
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from adaptact.cluster import TaskCluster
+from adaptact.cores import available_cores
 from adaptive_act.errors import StudyError
 from adaptive_act.study import report, results
 from adaptive_act.study.cost import ROUNDS, measure_costs
 from adaptive_act.study.data import Dataset, load_dataset
 from adaptive_act.study.execute import execute_runs
 from adaptive_act.study.learned_curves import compare_curves
+from adaptive_act.study.on_cluster import ClusterMachines
 from adaptive_act.study.own_code import resolve_loop
-from adaptive_act.study.parallel import use_one_thread
+from adaptive_act.study.parallel import LocalProcesses, Machines, use_one_thread
 from adaptive_act.study.plan import Plan, list_run_specs, make_run_spec
 from adaptive_act.study.results import Results, gather_results
 from adaptive_act.study.robustness import measure_corrupted
@@ -26,25 +28,34 @@ OnStage = Callable[[str, int], Callable[[str], None]]
 """Called with a stage's name and number of steps; its result is called after each step with what was done."""
 
 
-def study(plan: Plan, output: Path, jobs: int | None = None, on_stage: OnStage | None = None) -> Results:
+def study(
+    plan: Plan,
+    output: Path,
+    jobs: int | None = None,
+    on_stage: OnStage | None = None,
+    cluster: TaskCluster | None = None,
+) -> Results:
     """The results of `plan`, also written to `output` as results.json, report.md and report.html.
 
     With several rates to choose from, that of each variant is chosen first, on the validation samples.
     Every finished run is kept in `output` and never repeated; the same plan gives the same numbers, measured
     times aside. `jobs` processes train at once (None: one for each core); with more than one, a script that
-    calls this needs `if __name__ == "__main__":`. Raises DataError, StudyError, FactoryError or SwapError.
+    calls this needs `if __name__ == "__main__":`. With a `cluster` they train there.
+    Raises DataError, StudyError, FactoryError or SwapError.
     """
     on_stage = on_stage or _ignore_stage
-    jobs = jobs or count_cores()
+    machines = _choose_machines(jobs, cluster)
+    jobs = available_cores() if jobs is None or cluster is not None else jobs
     data = load_dataset(plan.data)
     check_plan(plan, data)
     output.mkdir(parents=True, exist_ok=True)
     on_trial = _report_trials(
         data.task.score, on_stage("tune learning rates", len(list_trial_specs(plan, data.digest)))
     )
-    plan, tuning = tune(plan, data.digest, output, jobs, on_trial)
+    plan, tuning = tune(plan, data.digest, output, machines, on_trial)
     specs = list_run_specs(plan, data.digest)
-    runs = execute_runs(specs, output, jobs, _report_runs(data.task.score, on_stage("train", len(specs))))
+    on_run = _report_runs(data.task.score, on_stage("train", len(specs)))
+    runs = execute_runs(specs, output, machines, on_run)
     corrupted_runs = len(plan.few_seeds) * len(plan.all_variants) if plan.robustness else 0
     on_corrupted = _report_steps(on_stage("corrupt test samples", corrupted_runs))
     accuracies = measure_corrupted(plan, data, output, jobs, on_corrupted)
@@ -56,10 +67,8 @@ def study(plan: Plan, output: Path, jobs: int | None = None, on_stage: OnStage |
     return gathered
 
 
-def count_cores() -> int:
-    """How many cores this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)  # which only Linux has
-    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
+def _choose_machines(jobs: int | None, cluster: TaskCluster | None) -> Machines:
+    return LocalProcesses(jobs or available_cores()) if cluster is None else ClusterMachines(cluster, jobs)
 
 
 def check_plan(plan: Plan, data: Dataset) -> None:

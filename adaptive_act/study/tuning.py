@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adaptive_act.study.execute import OnResult, execute_trials
+from adaptive_act.study.parallel import Machines
 from adaptive_act.study.plan import FIRST_TUNING_SEED, Plan, list_ablations, make_run_spec, sweep_gamma
 from adaptive_act.study.run import TrialResult
 from adaptive_act.study.specs import RunSpec
@@ -39,14 +40,14 @@ Tuning = tuple[RateScore, ...]
 
 
 def tune(
-    plan: Plan, digest: str, output: Path, jobs: int, on_result: OnResult[TrialResult]
+    plan: Plan, digest: str, output: Path, machines: Machines, on_result: OnResult[TrialResult]
 ) -> tuple[Plan, Tuning]:
     """The plan with the best rate of each variant, and the scores that chose it; trials are kept in `output`.
 
     What an ablation changes keeps the rate of the variant that it is compared with.
     """
     specs = list_trial_specs(plan, digest)
-    trials = execute_trials(specs, output, jobs, on_result) if specs else {}
+    trials = execute_trials(specs, output, machines, on_result) if specs else {}
     scores = [
         _score_rate([trials[spec.key] for spec in specs if (spec.variant, spec.lr) == pair])
         for pair in _list_pairs(plan)

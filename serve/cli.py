@@ -138,7 +138,8 @@ def _bring_models(settings: Settings) -> None:
     from serve.workers.systemd import notify  # noqa: PLC0415
 
     if (options := make_source_options(settings)) is not None:
-        bring_models(options, lambda: notify(f"EXTEND_TIMEOUT_USEC={int(4e6 * WAIT_SECONDS)}"))
+        wait = f"EXTEND_TIMEOUT_USEC={int(4e6 * WAIT_SECONDS)}"
+        bring_models(options, lambda: notify(wait), may_be_empty=settings.start_empty)
 
 
 def _start(

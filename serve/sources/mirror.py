@@ -33,7 +33,7 @@ def synchronise(
     copy = LocalCopy(options.folder)
     with copy.lock(waits=is_first) as is_ours:
         before = read_status(options.folder)
-        if before.url not in ("", options.url):
+        if before.url not in ("", options.url) and copy.list_keys():
             raise SourceError(f"folder `{options.folder}` is a copy of `{before.url}`; name another one")
         if not is_ours:
             log.info("another server brings `%s` up to date", options.folder)

@@ -1,4 +1,4 @@
-"""Models of an MLflow registry: `models:/name@alias`, `models:/name/version`, or `models:/name` for all.
+"""Models of an MLflow registry: `models:/name@alias`, `models:/name/version`, `models:/name` for the latest.
 
 `*` in the place of the name stands for every registered model, with an alias for those that have it. The
 registry is MLFLOW_TRACKING_URI; its own REST API is asked, so that none of MLflow is installed.
@@ -28,7 +28,11 @@ PROXIED = "mlflow-artifacts:"
 LARGEST_ANSWER = 8 * 2**20
 PAGE, MAX_PAGES = 200, 50
 READY = "READY"
-NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
+MAX_VERSIONS = 20
+"""Of a model, the highest: each is asked for by itself."""
+MAX_FOLDERS = 1000
+MISSING = (400, 404)
+"""What MLflow answers for an alias that a model does not have, and for a model that it does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class RegisteredVersion:
 class MlflowSource:
     """The files of the versions that a URI names."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, latest: int | None = None) -> None:
         """Nothing is asked yet; raises `SourceError` for a URI that names nothing."""
         match = URI.fullmatch(uri)
         tracking = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
@@ -56,6 +60,8 @@ class MlflowSource:
                 "MLFLOW_TRACKING_URI names no registry; expected `https://host` or `http://host:port`"
             )
         self._name, self._version, self._alias = match["name"], match["version"], match["alias"]
+        self._latest = min(latest or MAX_VERSIONS, MAX_VERSIONS)
+        self._folders = 0
         base = httpx.URL(f"{tracking}/")
         authority = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH")
         self._base = base
@@ -71,7 +77,8 @@ class MlflowSource:
             folder = f"{found.model}/{found.version}"
             query = {"name": found.model, "version": found.version}
             answer = self._ask("model-versions/get-download-uri", query)
-            for file in _name_model(list(self._list_artefacts(str(answer.get("artifact_uri", ""))))):
+            uri = self._resolve(str(answer.get("artifact_uri", "")))
+            for file in _name_model(list(self._list_artefacts(uri))):
                 placed = replace(file, path=f"{folder}/{file.path}", stamp=f"{file.stamp} {found.created}")
                 if file.path in self._elsewhere:
                     self._elsewhere[placed.path] = self._elsewhere.pop(file.path)
@@ -112,12 +119,14 @@ class MlflowSource:
         else:
             query = {"filter": f"name='{name}'"}
             found = self._list_pages("model-versions/search", "model_versions", query)
+        versions = []
         for fields in found:
             number = str(fields.get("version", "")) if isinstance(fields, dict) else ""
             if not isinstance(fields, dict) or not VERSION.fullmatch(number):
                 continue
             if fields.get("status", READY) == READY:
-                yield RegisteredVersion(name, number, str(fields.get("creation_timestamp", "")))
+                versions.append(RegisteredVersion(name, number, str(fields.get("creation_timestamp", ""))))
+        yield from sorted(versions, key=lambda version: -int(version.version))[: self._latest]
 
     def _list_names(self) -> Iterator[str]:
         for fields in self._list_pages("registered-models/search", "registered_models", {}):
@@ -140,10 +149,24 @@ class MlflowSource:
         given = {name: value for name, value in query.items() if value}
         url = self._base.join(REGISTRY + method).copy_merge_params(given)
         response, content = self._web.read(url, LARGEST_ANSWER)
-        if may_miss and response.is_client_error and NOT_FOUND.encode() in content:
+        if may_miss and response.status_code in MISSING:
             return {}
         require_fine(response, content)
         return parse_object(content, f"the answer of {quote(method)}")
+
+    def _resolve(self, uri: str) -> str:
+        """Where the artefacts are, of those that are named by the run or the logged model that made them."""
+        kind, _, rest = uri.partition(":/")
+        name, _, path = rest.strip("/").partition("/")
+        if kind == "runs":
+            record = self._ask("runs/get", {"run_id": name}).get("run")
+        elif kind == "models":
+            record = self._ask(f"logged-models/{encode(name, safe='')}", {}).get("model")
+        else:
+            return uri
+        about = record.get("info") if isinstance(record, dict) else None
+        root = str(about.get("artifact_uri", "")) if isinstance(about, dict) else ""
+        return f"{root}/{path}" if path else root
 
     def _list_artefacts(self, uri: str) -> Iterator[SourceFile]:
         """The files below an artefact's URI, by their paths in it."""
@@ -164,6 +187,9 @@ class MlflowSource:
             )
 
     def _walk(self, root: str, folder: str, depth: int) -> Iterator[SourceFile]:
+        self._folders += 1
+        if self._folders > MAX_FOLDERS:
+            raise SourceError(f"the artefacts lie in more than {MAX_FOLDERS} folders")
         url = self._base.join(ARTEFACTS).copy_merge_params({"path": folder})
         response, content = self._web.read(url, LARGEST_ANSWER)
         require_fine(response, content)

@@ -12,15 +12,16 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
+from serve.engine.config import CONFIG_FILE
 from serve.engine.errors import quote
-from serve.engine.repository import VERSION
+from serve.engine.repository import DESCRIBING, VERSION
 from serve.sources.address import is_own
 from serve.sources.errors import SourceError
 from serve.sources.source import Download, SourceFile
@@ -95,17 +96,20 @@ class OciSource:
         if not isinstance(layers, list):
             raise SourceError(f"{what} has no layers; an index of several images is no models folder")
         files = [_read_layer(layer, what) for layer in layers]
-        folder = "" if any("/" in file.path for file in files) else self._name_folder()
+        is_flat = not any("/" in file.path for file in files)
         for file in files:
-            yield SourceFile(folder + file.path, file.size, file.stamp, file.sha256, file.where)
+            yield replace(file, path=self._place(file.path)) if is_flat else file
 
     def open(self, file: SourceFile) -> Download:
         """As of any source; the digest is the blob's name."""
         return Download(self._read(file), file.sha256)
 
-    def _name_folder(self) -> str:
-        tag = self._artefact.tag
-        return f"{self._artefact.repository.rpartition('/')[2]}/{tag if VERSION.fullmatch(tag) else 1}/"
+    def _place(self, title: str) -> str:
+        """The path of a file that lies in no folder: what describes the model stands beside its versions."""
+        model, tag = self._artefact.repository.rpartition("/")[2], self._artefact.tag
+        if title == CONFIG_FILE or title.endswith(DESCRIBING):
+            return f"{model}/{title}"
+        return f"{model}/{tag if VERSION.fullmatch(tag) else 1}/{title}"
 
     def _read(self, file: SourceFile) -> Iterator[bytes]:
         for attempt in range(2):

@@ -5,8 +5,11 @@ from serve.sources.errors import SourceError
 from serve.sources.source import Source
 
 
-def open_source(address: str) -> Source:
-    """The source, which is not asked yet; raises `SourceError` for what cannot be one."""
+def open_source(address: str, latest: int | None = None) -> Source:
+    """The source, which is not asked yet; raises `SourceError` for what cannot be one.
+
+    `latest` is how many of a model's highest versions are wanted, where the source can be asked for them.
+    """
     try:
         if address.startswith("s3://"):
             from serve.sources.s3 import S3Source  # noqa: PLC0415
@@ -22,4 +25,4 @@ def open_source(address: str) -> Source:
         raise SourceError(
             f"models from `{kind}` need `{error.name}`, which is not installed: {install_line('sources')}"
         ) from error
-    return MlflowSource(address)
+    return MlflowSource(address, latest)

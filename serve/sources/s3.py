@@ -20,9 +20,11 @@ from serve.sources.errors import PartRefusedError, SourceError
 from serve.sources.source import Download, SourceFile
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig
+    from obstore.store import ClientConfig, RetryConfig
 
 CONNECT, READ = timedelta(seconds=10), timedelta(seconds=30)
+PAGE = timedelta(seconds=60)
+"""For one page of the list."""
 WHOLE = timedelta(hours=24)
 """For one file; a slow one is given up by whoever reads it."""
 RETRIES, RETRY = 3, timedelta(seconds=60)
@@ -43,18 +45,14 @@ class S3Source:
         self._prefix = f"{prefix}/" if prefix else ""
         self._where = f"s3://{parts.netloc}/{prefix}"
         try:
-            self._store = S3Store(
-                parts.netloc,
-                client_options=_make_client_options(),
-                retry_config={"max_retries": RETRIES, "retry_timeout": RETRY},
-            )
+            self._lists, self._files = (_make_store(parts.netloc, timeout) for timeout in (PAGE, WHOLE))
         except (BaseError, ValueError) as error:
             raise self._tell(error) from error
 
     def list_files(self) -> Iterator[SourceFile]:
         """As of any source; the stamp is the ETag."""
         try:
-            for page in obstore.list(self._store, self._prefix or None):
+            for page in obstore.list(self._lists, self._prefix or None):
                 for found in page:
                     key = found["path"]
                     tag = found["e_tag"] or found["last_modified"].isoformat()
@@ -65,7 +63,7 @@ class S3Source:
     def open(self, file: SourceFile) -> Download:
         """As of any source; the digest is that of the object's own metadata, `sha256`, if it has one."""
         try:
-            answer = obstore.get(self._store, file.where, options={"if_match": file.stamp})
+            answer = obstore.get(self._files, file.where, options={"if_match": file.stamp})
         except (PreconditionError, FileNotFoundError) as error:
             raise PartRefusedError(f"`{file.path}` has changed since it was listed") from error
         except (BaseError, ValueError, OSError) as error:
@@ -86,8 +84,9 @@ class S3Source:
         return SourceError(f"`{self._where}` cannot be read: {first_line(error)}")
 
 
-def _make_client_options() -> "ClientConfig":
-    options: ClientConfig = {"timeout": WHOLE, "connect_timeout": CONNECT, "read_timeout": READ}
+def _make_store(bucket: str, timeout: timedelta) -> S3Store:
+    """The bucket, of which each request may take so long."""
+    options: ClientConfig = {"timeout": timeout, "connect_timeout": CONNECT, "read_timeout": READ}
     endpoint = next((value for name in ENDPOINTS if (value := os.environ.get(name))), "")
     if endpoint.startswith("http://"):
         if not (is_own(endpoint) or os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")):
@@ -98,4 +97,5 @@ def _make_client_options() -> "ClientConfig":
             options["root_certificate"] = Path(bundle).read_bytes()
         except OSError as error:
             raise SourceError(f"AWS_CA_BUNDLE `{bundle}` cannot be read: {error.strerror}") from error
-    return options
+    retry: RetryConfig = {"max_retries": RETRIES, "retry_timeout": RETRY}
+    return S3Store(bucket, client_options=options, retry_config=retry)

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 import httpx
 import orjson
@@ -14,7 +15,8 @@ from serve.sources.errors import SourceError
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 30.0
 MAX_REDIRECTS = 5
-PIECE_BYTES = 2**20
+ANSWER_SECONDS = 60.0
+"""For an answer that is read as a whole."""
 SHOWN_ANSWER = 200
 
 
@@ -40,12 +42,14 @@ class WebClient:
         self, url: httpx.URL | str, limit_bytes: int, headers: Mapping[str, str] | None = None
     ) -> tuple[httpx.Response, bytes]:
         """The answer's head, and its content, of any status; raises `SourceError` beyond the limit."""
-        content = b""
+        content, began = b"", monotonic()
         with self.get(url, headers) as response:
             for piece in read_pieces(response):
                 content += piece
                 if len(content) > limit_bytes:
                     raise SourceError(f"{_name(url)} answers with more than {limit_bytes} bytes")
+                if monotonic() - began > ANSWER_SECONDS:
+                    raise SourceError(f"{_name(url)} answers too slowly: {len(content)} bytes so far")
         return response, content
 
     @contextmanager
@@ -64,7 +68,7 @@ class WebClient:
 def read_pieces(response: httpx.Response) -> Iterator[bytes]:
     """The content as it arrives; raises `SourceError` where it is cut off."""
     with _tell(response.url):
-        yield from response.iter_raw(PIECE_BYTES)
+        yield from response.iter_raw()
 
 
 def parse_object(content: bytes, what: str) -> dict[str, object]:

@@ -4,6 +4,7 @@
 source could not be read, and with 2 where the copy cannot be used: standard output then ends with the reason.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -27,10 +28,11 @@ def main() -> int:
     is_first = "first" in sys.argv[1:]
     options = parse_options(sys.stdin.read())
     configure_log(options.log_level, LOG_FORMAT)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log addresses with signatures in them
     if not is_first:
         os.nice(NICENESS)
     try:
-        status = synchronise(partial(open_source, options.url), options, is_first=is_first)
+        status = synchronise(partial(open_source, options.url, options.latest), options, is_first=is_first)
     except (StartupError, OSError) as error:
         if not is_first:
             log.error("models cannot be brought up to date: %s; what is there stays", error)

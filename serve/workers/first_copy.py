@@ -18,20 +18,23 @@ WAIT_SECONDS = 5.0
 log = logging.getLogger("adaptact")
 
 
-def bring_models(options: SourceOptions, on_wait: Callable[[], None]) -> None:
+def bring_models(options: SourceOptions, on_wait: Callable[[], None], *, may_be_empty: bool = False) -> None:
     """The models folder is as the source has it, or as it last was where the source is away.
 
-    `on_wait` is called again and again meanwhile. Raises `StartupError` where there is no model then.
+    `on_wait` is called again and again meanwhile. Raises `StartupError` where there is no model then, unless
+    `may_be_empty`.
     """
     had_copy, began = _has_models(options), monotonic()
+    given: str | None = options.to_json()
     with subprocess.Popen(
         [*COMMAND, "first"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as run:
         while True:
             try:
-                said, _ = run.communicate(options.to_json(), timeout=WAIT_SECONDS)
+                said, _ = run.communicate(given, timeout=WAIT_SECONDS)
                 break
             except subprocess.TimeoutExpired:
+                given = None  # it has it
                 on_wait()
             if had_copy and monotonic() - began > START_SECONDS:
                 run.kill()
@@ -39,8 +42,11 @@ def bring_models(options: SourceOptions, on_wait: Callable[[], None]) -> None:
         raise StartupError(said.strip().splitlines()[-1])
     status = read_status(options.folder)
     if not _has_models(options):
-        raise StartupError(f"no model from `{options.url}`: {_explain(status, run.returncode)}")
-    if run.returncode:
+        problem = f"no model from `{options.url}`: {_explain(status, run.returncode)}"
+        if not may_be_empty:
+            raise StartupError(problem)
+        log.warning("%s", problem)
+    elif run.returncode:
         log.warning(
             "`%s`: %s; the copy in `%s` is served, which is of %s",
             *(options.url, _explain(status, run.returncode), options.folder, _format_time(status.succeeded)),

@@ -16,6 +16,7 @@ from serve.grpc.server import GrpcOptions, GrpcServer
 from serve.observe.log_settings import install_log_filter
 from serve.shared.worker_group import WorkerGroup
 from tests.serve.conftest import options
+from tests.waiting import SECONDS
 
 LIMIT_BYTES = 2**20
 
@@ -38,7 +39,7 @@ class Running:
         return listening
 
     def on_loop(self, awaitable: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(awaitable, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(awaitable, self._loop).result(SECONDS)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from serve.observe.observers import Observers
 from tests.serve import models
 from tests.serve.grpc.running import LIMIT_BYTES, Running, running
 from tests.serve.process import ServerProcess, free_port
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 PROTOCOL = "inference.GRPCInferenceService"
 Request = message_class("inference.ModelInferRequest")
@@ -138,7 +138,7 @@ def test_a_full_queue_says_when_to_come_again(tmp_path: Path) -> None:
     with running(tmp_path, engine_concurrency=1) as started:
         with grpc.insecure_channel(started.address) as channel:
             ask = channel.unary_unary(f"/{PROTOCOL}/ModelInfer")
-            calls = [ask.future(request("slow").SerializeToString(), timeout=20) for _ in range(12)]
+            calls = [ask.future(request("slow").SerializeToString(), timeout=SECONDS) for _ in range(12)]
             errors = [each.exception() for each in calls]
         refused = [error for error in errors if error is not None]
         assert 0 < len(refused) < 12
@@ -159,7 +159,7 @@ def test_health_is_told_now_and_when_it_changes(tmp_path: Path) -> None:
         assert code(raised) is grpc.StatusCode.NOT_FOUND
         with grpc.insecure_channel(started.address) as channel:
             request = HealthCheckRequest(service="double").SerializeToString()
-            replies = channel.unary_stream(f"/{HEALTH}/Watch")(request, timeout=20)
+            replies = channel.unary_stream(f"/{HEALTH}/Watch")(request, timeout=SECONDS)
             assert HealthCheckResponse.FromString(next(replies)).status == 1
             started.on_loop(started.engine.unload("double"))
             assert HealthCheckResponse.FromString(next(replies)).status == 2
@@ -275,7 +275,7 @@ def test_a_stop_lets_what_runs_be_answered(tmp_path: Path) -> None:
         wait_until(lambda: started.engine.count_pending() > 0)
         stopping = threading.Thread(target=lambda: started.on_loop(started.server.stop(20)))
         stopping.start()
-        assert len(under_way.result(20)) > 0
+        assert len(under_way.result(SECONDS)) > 0
         stopping.join()
 
 
@@ -300,8 +300,8 @@ def test_the_command_opens_both_doors_and_closes_them(repository: Path) -> None:
     with ServerProcess("--models", str(repository), "--grpc-port", str(port)) as process:
         assert f"gRPC on port {port} serves" in process.first_line
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            grpc.channel_ready_future(channel).result(20)
+            grpc.channel_ready_future(channel).result(SECONDS)
             data = request().SerializeToString()
-            assert channel.unary_unary(f"/{PROTOCOL}/ModelInfer")(data, timeout=20)
+            assert channel.unary_unary(f"/{PROTOCOL}/ModelInfer")(data, timeout=SECONDS)
         assert httpx.get(f"{process.url}/v2/models/double/ready").status_code == 200
         assert process.stop() == 0

@@ -15,6 +15,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from serve.engine.datatypes import DATATYPES
 from tests.serve.grpc.running import Running
+from tests.waiting import SECONDS
 
 LEFT = np.arange(8, dtype=np.int32).reshape(2, 4)
 RIGHT = np.ones((2, 4), np.int32)
@@ -210,7 +211,7 @@ def test_a_stream_answers_in_order_and_goes_on_after_an_error(grpc_server: Runni
         )
         client.async_stream_infer("nope", [tensor("x", ROW)], request_id="2")
         client.async_stream_infer("double", [tensor("x", 2 * ROW)], request_id="3")
-        answers = [came.get(timeout=20) for _ in range(3)]
+        answers = [came.get(timeout=SECONDS) for _ in range(3)]
         client.stop_stream()
     assert answers[0][0].as_numpy("y").tolist() == [[2, 2, 2]]
     assert "unknown model" in str(answers[1][1])
@@ -224,7 +225,7 @@ def test_many_calls_in_flight(client: Any) -> None:
         client.async_infer(
             "double", [tensor("x", ROW)], callback=lambda result, error: came.put((result, error))
         )
-    results = [came.get(timeout=20) for _ in range(40)]
+    results = [came.get(timeout=SECONDS) for _ in range(40)]
     assert [error for _, error in results if error] == []
     assert {tuple(result.as_numpy("y").ravel().tolist()) for result, _ in results} == {(2, 2, 2)}
 

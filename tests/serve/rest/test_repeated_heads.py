@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 from serve.access.hosts import AllowedHosts
 from serve.rest.http import BoundedHttpProtocol, ConnectionLimits
 from serve.rest.repeated_heads import MAX_MISSES
+from tests.waiting import SECONDS
 
 HEAD = b"POST /v2/models/a%%20b/infer?c=d HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nX-B: c\r\n\r\n"
 
@@ -76,7 +77,7 @@ class Asked:
     async def send(self, data: bytes, answers: int | None = None) -> None:
         wanted = len(self.requests) + 1 if answers is None else answers
         self.protocol.data_received(data)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(SECONDS):
             while self.wire.written.count(b"HTTP/1.1 ") < wanted or not self.protocol.cycle.response_complete:
                 await asyncio.sleep(0)
 

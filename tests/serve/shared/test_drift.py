@@ -12,6 +12,7 @@ from serve.shared.channel import Json
 from serve.shared.drift import DRIFT, SharedDrift
 from serve.shared.worker_group import WorkerGroup
 from tests.serve.drift.files import Watched, draw
+from tests.waiting import SECONDS
 
 
 class Pair(WorkerGroup):
@@ -171,7 +172,7 @@ def test_it_looks_by_itself_until_it_is_stopped(drift: SharedDrift, monkeypatch:
     async def run() -> None:
         monkeypatch.setattr(drift, "look", look)
         await drift.start()
-        await asyncio.wait_for(looked.wait(), 30)
+        await asyncio.wait_for(looked.wait(), SECONDS)
         await drift.stop(0)
 
     asyncio.run(run())

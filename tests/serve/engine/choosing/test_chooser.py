@@ -9,6 +9,7 @@ from serve.engine.choosing.chooser import ProviderChooser, read_recorded
 from serve.engine.choosing.task import ChoiceTask
 from serve.engine.manifest import Json
 from tests.serve.engine.choosing.test_cache import CHOICE
+from tests.waiting import SECONDS
 
 TASK = ChoiceTask("m", "1", "/m.onnx", True, "digest", 2**20, 2, 8, 1.0)
 HERE = replace(CHOICE, processor=describe_processor(), versions=list_versions())
@@ -29,7 +30,7 @@ class Trials:
 
     def measure(self, task: ChoiceTask) -> ProviderChoiceRecord | None:
         self.tasks.append(task)
-        assert self.may_end.wait(30)
+        assert self.may_end.wait(SECONDS)
         return self.choice
 
 
@@ -52,7 +53,7 @@ def test_one_worker_measures_and_all_take_it(tmp_path: Path) -> None:
     asked = [ask(worker) for worker in workers]
     assert workers[0].find(TASK) is None
     trials.may_end.set()
-    assert all(done.wait(30) for done, _ in asked)
+    assert all(done.wait(SECONDS) for done, _ in asked)
     assert [choices for _, choices in asked] == [[CHOICE]] * 3
     assert trials.tasks == [TASK]
     for worker in workers:
@@ -63,7 +64,7 @@ def test_a_choice_outlives_the_process_and_holds_for_its_file_only(tmp_path: Pat
     trials = Trials()
     trials.may_end.set()
     chooser = ProviderChooser(tmp_path, trials.measure)
-    assert ask(chooser)[0].wait(30)
+    assert ask(chooser)[0].wait(SECONDS)
     chooser.close()
     again = ProviderChooser(tmp_path)
     assert again.find(TASK) == CHOICE
@@ -80,7 +81,7 @@ def test_a_trial_that_fails_does_not_end_the_others(tmp_path: Path) -> None:
 
     chooser = ProviderChooser(tmp_path, measure)
     failed, _ = ask(chooser, replace(TASK, digest="bad"))
-    assert ask(chooser)[0].wait(30)
+    assert ask(chooser)[0].wait(SECONDS)
     assert not failed.is_set()
     chooser.close()
 
@@ -89,7 +90,7 @@ def test_the_manifests_choice_needs_no_trial(tmp_path: Path) -> None:
     trials = Trials()
     chooser, done = ProviderChooser(tmp_path, trials.measure), threading.Event()
     chooser.request(TASK, {"choice": as_json(HERE)}, lambda choice: done.set())
-    assert done.wait(30)
+    assert done.wait(SECONDS)
     assert trials.tasks == []
     chooser.close()
 

@@ -22,7 +22,7 @@ from tests.serve import models
 from tests.serve.engine.choosing.test_cache import CHOICE
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.repositories import ROW, load, put_scaling_model, read_factor
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 
 class Trial:
@@ -37,7 +37,7 @@ class Trial:
 
     def measure(self, task: ChoiceTask) -> ProviderChoiceRecord:
         self.tasks.append(task)
-        assert self.may_end.wait(30)
+        assert self.may_end.wait(SECONDS)
         return self.choice
 
     @property

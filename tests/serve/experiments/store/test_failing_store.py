@@ -17,6 +17,7 @@ from serve.experiments.store.exposures import ExposureWriter, WriterCounts
 from serve.experiments.store.records import pack_exposure, read_exposures
 from serve.experiments.store.tables import exposures
 from tests.serve.experiments.store.rows import arm, count_rows, unit
+from tests.waiting import SECONDS
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_what_is_too_much_for_the_queue_is_dropped_and_counted(
         writer = ExposureWriter(store, interval=0.01, queue_bytes=280)
         a = writer.handle(arm())
         writer.note(a, unit(0), 1)
-        assert failed.wait(30)
+        assert failed.wait(SECONDS)
         for number in range(1, 31):
             writer.note(a, unit(number), 1)
         assert writer.counts() == WriterCounts(written=0, lost=20, waiting=11)
@@ -63,7 +64,7 @@ def test_a_store_that_fails_to_the_end_costs_a_bounded_time_and_is_counted(
     with blocked(monkeypatch, StoreError("gone")) as failed:
         writer = ExposureWriter(store, interval=0.01)
         writer.note(writer.handle(arm()), unit(0), 1)
-        assert failed.wait(30)
+        assert failed.wait(SECONDS)
         assert not writer.flush(timeout=0.01)
         writer.close(timeout=0.1)
     assert writer.counts() == WriterCounts(written=0, lost=1, waiting=0)

@@ -9,6 +9,8 @@ from serve.access.tls import Tls, open_tls
 from serve.drift.options import DriftOptions
 from serve.engine.config import ModelConfig
 from serve.engine.errors import StateError
+from serve.engine.memory.amounts import parse_size
+from serve.engine.memory.options import MemoryOptions
 from serve.engine.options import EngineOptions, Policies
 from serve.engine.providers import CudaOptions
 from serve.engine.weights.options import WAIT_SECONDS, WeightsOptions
@@ -57,7 +59,8 @@ def make_engine_options(settings: Settings) -> EngineOptions:
         triton_names=settings.triton_metrics,
         drain_seconds=settings.drain_seconds,
         load_seconds=settings.load_seconds,
-        weights=make_weights_options(settings),
+        weights=(weights := make_weights_options(settings)),
+        memory=make_memory_options(settings, weights),
     )
 
 
@@ -67,6 +70,14 @@ def make_weights_options(settings: Settings) -> WeightsOptions | None:
         return None
     folder, limit = Path(settings.weights_cache), settings.weights_cache_mib * MEBIBYTE
     return WeightsOptions(folder, limit, min(WAIT_SECONDS, settings.load_seconds / 2))
+
+
+def make_memory_options(settings: Settings, weights: WeightsOptions | None) -> MemoryOptions | None:
+    """What all models may take; None for no limit."""
+    if not settings.model_memory:
+        return None
+    least = weights.least_bytes if weights is not None and settings.provider == "cpu" else None
+    return MemoryOptions(parse_size(settings.model_memory), max(1, settings.workers), least)
 
 
 def make_source_options(settings: Settings) -> SourceOptions | None:

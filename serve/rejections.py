@@ -14,6 +14,7 @@ from serve.engine.errors import (
     MalformedRequestError,
     ModelRefusedError,
     ModelUnavailableError,
+    ModelUnloadedError,
     NotExpressibleError,
     QueueFullError,
     RegionError,
@@ -122,7 +123,8 @@ def client_message(error: Exception) -> str:
 
 def retry_after_seconds(error: Exception) -> float | None:
     """When the same request may succeed; None where waiting does not help."""
-    return error.retry_after_seconds if isinstance(error, QueueFullError | ClientLimitError) else None
+    kinds = QueueFullError | ClientLimitError | ModelUnloadedError
+    return error.retry_after_seconds if isinstance(error, kinds) else None
 
 
 def count_rejection(metrics: Metrics, error: BaseException | None) -> None:

@@ -23,12 +23,12 @@ NOWHERE_SHOWN = (
     *(f"serve/experiments/store/{name}.py" for name in ("backup", "bulk_feedback", "feedback", "migrations")),
     *("serve/experiments/store/unit_keys.py", "serve/experiments/yaml_documents.py"),
     *("serve/drift/first_rows.py", "serve/protocol/trace_settings.py", "serve/rest/shared_memory.py"),
-    *("serve/rest/metrics.py", "serve/shared/regions.py"),
+    *("serve/rest/metrics.py", "serve/shared/regions.py", "serve/engine/weights"),
 )
 """What only programs ask for, and what only commands say."""
 OTHERS = {
     *("Declined", "DriftReport", "Forbidden", "HTTPException", "Inconsistency", "IndexEntry", "Mistake"),
-    *("ModelFile", "SampleSet", "SeriesDrift", "_Measure", "_Plan"),
+    *("ModelFile", "OnDemandEntry", "SampleSet", "SeriesDrift", "_Measure", "_Plan"),
     *("_check_pixels", "_difference", "_misplaced", "_mistake"),  # which make an error of it
 }
 RETURNING = ("__str__", "find_misfit")

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import time_ns
 from typing import Literal, TypeAlias
@@ -10,6 +11,7 @@ from serve.engine.aliases import STABLE, AliasStore, require_served
 from serve.engine.errors import (
     AliasError,
     ModelUnavailableError,
+    ModelUnloadedError,
     UnknownModelError,
     quote,
     quote_names,
@@ -29,6 +31,11 @@ class IndexEntry:
     state: State
     reason: str
     """Why it is not ready, or why its newer file was refused; safe to show to a client."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnDemandEntry(IndexEntry):
+    """A version that a request loads, or is loading."""
 
 
 class Catalogue:
@@ -146,18 +153,23 @@ class Catalogue:
         after = {entry.version: entry for entry in sorted(entries, key=lambda entry: int(entry.version))}
         others = {other: versions for other, versions in self._entries.items() if other != name}
         self._entries = {**others, name: after} if after else others
-        for entry in after.values():
-            self._metrics.ready.labels(name, entry.version).set(entry.state == "READY")
-        for version in before.keys() - after.keys():
-            self._metrics.ready.remove(name, version)
+        # A version that waits for a request is no reason for an alarm.
+        shown = {version for version, entry in after.items() if not isinstance(entry, OnDemandEntry)}
+        for version in shown:
+            self._metrics.ready.labels(name, version).set(after[version].state == "READY")
+        for version in (before.keys() | after.keys()) - shown:
+            with suppress(KeyError):  # it may never have been shown
+                self._metrics.ready.remove(name, version)
 
     def _raise_missing(self, name: str, version: str | None) -> ServedModel:
         """Raise the error for a name or a version that cannot answer."""
         entries, aliases = self._entries.get(name, {}), self._aliases.read(name)
         meant = aliases.get(STABLE) if version is None else aliases.get(version, version)
-        for entry in entries.values():
+        for entry in sorted(entries.values(), key=lambda entry: not isinstance(entry, OnDemandEntry)):
             if meant in (None, entry.version):
                 reason = f"is not ready: {entry.reason or entry.state.lower()}"
+                if isinstance(entry, OnDemandEntry):
+                    raise ModelUnloadedError(f"model {quote(name)} version {quote(entry.version)} {reason}")
                 raise ModelUnavailableError(f"model {quote(name)} version {quote(entry.version)} {reason}")
         if not entries:
             raise UnknownModelError(

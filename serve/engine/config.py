@@ -54,6 +54,9 @@ class ModelConfig:
     provider_rows: ProviderRows = 0
     """The rows of a usual run, which `auto` chooses the provider for; 0 for one and up to eight alike."""
 
+    pinned: bool = False
+    """Whether it stays loaded whatever `--model-memory` is short of."""
+
     @property
     def latest(self) -> int | None:
         """How many of the highest versions are served; None for all."""

@@ -5,9 +5,8 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic, perf_counter, sleep
+from time import perf_counter
 
-from adaptact.memory import release_free_memory
 from serve.engine.admission import check_limits
 from serve.engine.aliases import AliasStore
 from serve.engine.catalogue import Catalogue, IndexEntry
@@ -22,20 +21,22 @@ from serve.engine.errors import (
 )
 from serve.engine.hung_files import HungFile
 from serve.engine.joining import count_rows
-from serve.engine.lifecycle import ModelLifecycle
 from serve.engine.loop_runs import LoopRuns
+from serve.engine.memory.budget import MemoryBudget
+from serve.engine.memory.collector import MemoryCollector
+from serve.engine.memory.lifecycle import OnDemandLifecycle
 from serve.engine.metrics import Metrics
 from serve.engine.model import ServedModel
 from serve.engine.model_loader import ModelLoader
 from serve.engine.options import EngineOptions
 from serve.engine.repository import MODEL_FILE, SUFFIX
+from serve.engine.retirement import Retirement
 from serve.engine.run_memory import RunMemory
 from serve.engine.run_queue import RunQueue
 from serve.engine.signature import Array, count_elements
 from serve.engine.statistics import VersionStatistics
 from serve.engine.watch import Watch
 
-CHECK_SECONDS = 0.01  # how often to check whether the last request has its answer
 ENDING = "the server is about to end, and takes no new requests"
 
 log = logging.getLogger("adaptact")
@@ -53,17 +54,24 @@ class Engine:
         self._options = options
         self._catalogue = Catalogue(AliasStore(options.state_folder), metrics)
         self._loader = ModelLoader(options, metrics)
-        self._lifecycle = ModelLifecycle(options, self._loader, self._catalogue, self._retire_in_thread)
         self._loop_runs = LoopRuns()
         self._run_queue = RunQueue(options.concurrency, options.cores)
+        self._retirement = Retirement(self._run_queue, options.drain_seconds)
+        self._lifecycle = OnDemandLifecycle(options, self._loader, self._catalogue, self._retirement.begin)
         self._run_memory = RunMemory()
         self._watch = Watch((self._loop_runs.check, self._run_queue.check))
         # Changes of what is served take place one after the other, off the event loop.
         self._changes = ThreadPoolExecutor(1, thread_name_prefix="adaptact-change")
+        self.memory = MemoryBudget(
+            self._catalogue, self._lifecycle, self._run_queue, self._retirement, self._changes
+        )
+        """Which models are loaded, where all together may take only so much."""
         self.is_ending = False
         """Whether it is about to end: then it is not ready, and changes no model."""
         self._closed = threading.Event()
         metrics.registry.register(ProviderCollector(self._served))
+        if options.memory is not None:
+            metrics.registry.register(MemoryCollector(options.memory, self.memory, self._served))
         register_collectors(
             metrics, self.own_statistics, self.queue_depths, triton_names=options.triton_names
         )
@@ -155,7 +163,11 @@ class Engine:
         """
         if self.is_ending:
             raise DrainingError(ENDING)
-        await asyncio.get_running_loop().run_in_executor(self._changes, self._lifecycle.load, name, config)
+        await asyncio.get_running_loop().run_in_executor(self._changes, self._load, name, config)
+
+    def _load(self, name: str, config: Mapping[str, object] | None) -> None:
+        self.memory.make_room(name)
+        self._lifecycle.load(name, config)
 
     async def unload(self, name: str) -> None:
         """Refuse new requests for the name, and free it after its running requests are answered.
@@ -166,7 +178,7 @@ class Engine:
             raise DrainingError(ENDING)
         loop = asyncio.get_running_loop()
         stopped = await loop.run_in_executor(self._changes, self._lifecycle.unload, name)
-        await asyncio.to_thread(self._retire, stopped)
+        await asyncio.to_thread(self._retirement.finish, stopped)
         await loop.run_in_executor(self._changes, self._lifecycle.finish_unload, name)
 
     def aliases(self, name: str) -> dict[str, str]:
@@ -258,23 +270,6 @@ class Engine:
                 if not self._closed.is_set():
                     unexpected = not isinstance(error, StartupError)
                     log.error("%s; what is served stays", error, exc_info=unexpected)
-
-    def _retire_in_thread(self, stopped: list[ServedModel]) -> None:
-        if stopped:
-            threading.Thread(target=self._retire, args=[stopped], name="adaptact-retire", daemon=True).start()
-
-    def _retire(self, stopped: list[ServedModel]) -> None:
-        """Let the versions finish their requests, then free them and empty the list."""
-        end = monotonic() + self._options.drain_seconds
-        while stopped:
-            if not self._run_queue.count_pending(stopped[-1]):
-                # A caller that looked it up just before it was replaced may still come, and is served.
-                stopped.pop()
-            elif monotonic() < end:
-                sleep(CHECK_SECONDS)
-            else:
-                self._run_queue.stop(stopped.pop())
-        release_free_memory()
 
 
 def open_engine(

@@ -3,6 +3,7 @@
 EngineError
 ├── UnknownModelError            no such model, or no such version of it
 ├── ModelUnavailableError        the model is there but did not load, or was unloaded
+│   └── ModelUnloadedError       it was unloaded to make room for others, and a request loads it again
 ├── QueueFullError               as many requests wait for the model as may wait
 ├── DeadlineExceededError        the request waited longer than it may
 ├── DrainingError                the engine takes no new requests, since it is about to end
@@ -47,6 +48,14 @@ class UnknownModelError(EngineError):
 
 class ModelUnavailableError(EngineError):
     """A model or version that is in the repository but did not load."""
+
+
+class ModelUnloadedError(ModelUnavailableError):
+    """A model that is loaded when it is asked for; it may answer in `retry_after_seconds`."""
+
+    def __init__(self, message: str, retry_after_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class QueueFullError(EngineError):

@@ -20,14 +20,25 @@ from serve.engine.errors import (
     quote_names,
 )
 from serve.engine.hung_files import HungFile, HungFiles
+from serve.engine.index_entries import (
+    format_label,
+    make_entry,
+    make_loading_entries,
+)
+from serve.engine.memory.room import ModelRoom
 from serve.engine.model import ServedModel
 from serve.engine.model_loader import ModelLoader
 from serve.engine.options import EngineOptions
-from serve.engine.repository import Fingerprint, ModelFile, find_models, read_fingerprint
+from serve.engine.repository import (
+    Fingerprint,
+    Fingerprints,
+    ModelFile,
+    find_models,
+    read_fingerprint,
+    read_fingerprints,
+)
 
 log = logging.getLogger("adaptact")
-Fingerprints: TypeAlias = dict[str, Fingerprint]
-"""By version, what shows whether its files have changed."""
 Retire: TypeAlias = Callable[[list[ServedModel]], None]
 
 
@@ -51,6 +62,7 @@ class ModelLifecycle:
         self._tried: dict[str, Fingerprints] = {}
         self._seen: dict[str, Fingerprints] = {}
         self._hung = HungFiles(options.hung_files)
+        self.room = ModelRoom(options.memory)
 
     def hung_files(self) -> tuple[HungFile, ...]:
         """The files whose loading does not end, and those that the options name."""
@@ -59,9 +71,10 @@ class ModelLifecycle:
     def load_all(self) -> None:
         """Load every model in the folder; raises `RepositoryError` or `ProviderError`."""
         with self._lock:
-            for name, files in self._find().items():
+            found = self._find()
+            for name in sorted(found, key=lambda name: not self._is_pinned(name, found[name])):
+                self._load_or_leave(name, found[name])
                 self._expected.add(name)
-                self._update(name, files)
             self._has_started = True
 
     def load(self, name: str, config: Mapping[str, object] | None) -> None:
@@ -83,8 +96,9 @@ class ModelLifecycle:
                 self._configs.pop(name, None)
             self._unloaded.discard(name)
             refusals = self._update(name, found[name])
+            self.room.unloaded.discard(name)
         for version, refused in refusals.items():
-            raise type(refused)(f"{_label(name, version)} is refused: {refused}", refused.detail)
+            raise type(refused)(f"{format_label(name, version)} is refused: {refused}", refused.detail)
 
     def unload(self, name: str) -> list[ServedModel]:
         """Unload the name until it is loaded again, and return the versions that it served.
@@ -96,6 +110,7 @@ class ModelLifecycle:
             if not entries:
                 raise UnknownModelError(f"Request for unknown model: {quote(name)} is not found")
             self._unloaded.add(name)
+            self.room.unloaded.discard(name)
             self._configs.pop(name, None)
             stopped = self._catalogue.replace(
                 name, {}, [IndexEntry(name, entry.version, "UNLOADING", "") for entry in entries]
@@ -118,7 +133,7 @@ class ModelLifecycle:
 
         A folder that turns up later and holds no usable model does not make the server unready.
         """
-        return name in self._expected and name not in self._unloaded
+        return name in self._expected and name not in self._unloaded | self.room.unloaded
 
     def follow_folder(self) -> None:
         """Load what has changed since the last attempt, once it is unchanged between two calls.
@@ -127,12 +142,12 @@ class ModelLifecycle:
         """
         with self._lock:
             found = self._find()
-            seen = {name: _read_fingerprints(files) for name, files in found.items()}
+            seen = {name: read_fingerprints(files) for name, files in found.items()}
             settled = {name for name, fingerprints in seen.items() if self._seen.get(name) == fingerprints}
             self._seen = seen
             for name in settled - self._unloaded:
                 if self._tried.get(name) != seen[name]:
-                    self._update(name, found[name])
+                    self._load_or_leave(name, found[name])
             for name in {entry.name for entry in self._catalogue.index()} - found.keys():
                 self._drop(name)
 
@@ -143,13 +158,29 @@ class ModelLifecycle:
             found.setdefault(file.name, []).append(file)
         return found
 
+    def _load_or_leave(self, name: str, files: Sequence[ModelFile]) -> None:
+        """Load the name; with a budget of memory it may be left to a request."""
+        self._update(name, files)
+
+    def _forget_changed(self, name: str, fingerprints: Fingerprints) -> None:
+        if self._tried.get(name, fingerprints) != fingerprints:
+            self.room.forget(name)
+
+    def _is_pinned(self, name: str, files: Sequence[ModelFile]) -> bool:
+        try:
+            return self.room.is_limited and self._read_config(name, files).pinned
+        except ModelRefusedError:
+            return False
+
     def _entries(self, name: str) -> list[IndexEntry]:
         return [entry for entry in self._catalogue.index() if entry.name == name]
 
     def _update(self, name: str, files: Sequence[ModelFile]) -> dict[str, ModelRefusedError]:
         """Why versions were refused; the others are served, and a refused one's older file if it served."""
         # Read before the files are: what changes meanwhile is tried again.
-        self._tried[name] = fingerprints = _read_fingerprints(files)
+        fingerprints = read_fingerprints(files)
+        self._forget_changed(name, fingerprints)
+        self._tried[name] = fingerprints
         before = self._catalogue.served(name)
         refusals: dict[str, ModelRefusedError] = {}
         try:
@@ -168,12 +199,13 @@ class ModelLifecycle:
                     served[file.version] = self._renew(file, before.get(file.version), stamp)
                 except ModelRefusedError as error:
                     refusals[file.version] = error
-                    log.error("%s is refused: %s %s", _label(name, file.version), error, error.detail)
+                    log.error("%s is refused: %s %s", format_label(name, file.version), error, error.detail)
                     if file.version in before:
                         served[file.version] = before[file.version]
         if served:
             self._expected.add(name)
-        self._exchange(name, served, [_make_entry(file, served, refusals) for file in chosen])
+        self.room.note(name, served.values())
+        self._exchange(name, served, [make_entry(file, served, refusals) for file in chosen])
         return refusals
 
     def _read_config(self, name: str, files: Sequence[ModelFile]) -> ModelConfig:
@@ -191,10 +223,8 @@ class ModelLifecycle:
     def _announce_loading(
         self, name: str, files: Sequence[ModelFile], before: Mapping[str, ServedModel]
     ) -> None:
-        entries = [
-            IndexEntry(name, file.version, "READY" if file.version in before else "LOADING", "")
-            for file in files
-        ]
+        versions = [file.version for file in files]
+        entries = make_loading_entries(name, versions, before, on_demand=self.room.is_limited)
         self._catalogue.set_entries(name, entries)
 
     def _renew(
@@ -204,8 +234,10 @@ class ModelLifecycle:
         if old is not None and self._loaded.get(old) == stamp:
             return old
         self._hung.check(file, stamp[0])
+        self.room.require_possible(file.name, [stamp[0]])
         try:
             new = self._loader.load(file, stamp[1])
+            self.room.require_fit(new.memory)
         except HungLoadError as error:
             self._hung.add(file, stamp[0], str(error))
             raise
@@ -249,6 +281,8 @@ class ModelLifecycle:
     def _drop(self, name: str) -> None:
         """Stop serving a name that the folder no longer holds."""
         self._exchange(name, {}, [])
+        self.room.forget(name)
+        self.room.unloaded.discard(name)
         self._expected.discard(name)
         self._unloaded.discard(name)
         self._configs.pop(name, None)
@@ -262,28 +296,3 @@ class ModelLifecycle:
     def _forget(self, stopped: Sequence[ServedModel]) -> None:
         for model in stopped:
             self._loaded.pop(model, None)
-
-
-def _read_fingerprints(files: Sequence[ModelFile]) -> Fingerprints:
-    fingerprints: Fingerprints = {}
-    for file in files:
-        try:
-            fingerprints[file.version] = read_fingerprint(file)
-        except ModelRefusedError:
-            # Too many files to look at: it stays the same until there are fewer.
-            fingerprints[file.version] = ()
-    return fingerprints
-
-
-def _label(name: str, version: str) -> str:
-    return f"model {quote(name)} version {quote(version)}"
-
-
-def _make_entry(
-    file: ModelFile, served: Mapping[str, ServedModel], refusals: Mapping[str, ModelRefusedError]
-) -> IndexEntry:
-    is_ready = file.version in served
-    reason = str(refusals.get(file.version, ""))
-    if is_ready and reason:
-        reason += "; the file that was loaded before still serves"
-    return IndexEntry(file.name, file.version, "READY" if is_ready else "UNAVAILABLE", reason)

@@ -255,7 +255,7 @@ class ModelMetrics:
         return VersionStatistics(
             name=name,
             version=version,
-            last_inference=self._last_milliseconds(),
+            last_inference=self.last_milliseconds,
             inference_count=int(self.batch_size.total),
             execution_count=sum(self.batch_size.counts),
             inference_stats=InferStatistics(
@@ -271,7 +271,9 @@ class ModelMetrics:
             batch_stats=[_make_batch(rows, batch) for rows, batch in sorted(self._batches.items())],
         )
 
-    def _last_milliseconds(self) -> int:
+    @property
+    def last_milliseconds(self) -> int:
+        """When the last run ended, since 1970; 0 if there was none."""
         return 0 if self._last is None else int(1000 * (time() - perf_counter() + self._last))
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from threading import TIMEOUT_MAX
-from time import perf_counter
+from time import perf_counter, time
 
 import onnxruntime as ort
 
@@ -25,6 +25,7 @@ from serve.engine.footprint import Footprint
 from serve.engine.joining import MAX_SECONDS, has_rows, try_joining
 from serve.engine.loading import Cancellation
 from serve.engine.manifest import Json, read_baseline_entry, read_signer, read_strength
+from serve.engine.memory.amounts import ModelMemory
 from serve.engine.metrics import ModelMetrics
 from serve.engine.processor_time import ProcessorTime
 from serve.engine.run_cost import HOP_SECONDS, RunCost
@@ -77,6 +78,9 @@ class ServedModel:
         self.provider, self.threads = session.provider, session.threads
         self.choice: ProviderChoiceRecord | None = None
         """How its provider was chosen, where it was measured."""
+        self.memory = ModelMemory()
+        """What it takes, as far as the options ask for it."""
+        self.loaded_milliseconds = int(1000 * time())
         self.metrics = metrics
         self.config = _fit_rows(config, self.signature)
         self._session, self.file_bytes = session, session.file_bytes

@@ -15,6 +15,7 @@ from serve.engine.description import describe_model
 from serve.engine.errors import ModelRefusedError, StartupError, quote
 from serve.engine.footprint import make_footprint
 from serve.engine.loading import Cancellation, LoadThread
+from serve.engine.memory.amounts import measure_memory, read_resident
 from serve.engine.metrics import Metrics
 from serve.engine.model import ServedModel
 from serve.engine.model_files import ModelFiles, compute_digest, open_files
@@ -84,7 +85,7 @@ class ModelLoader:
             self._chooser.request(self._make_task(entry, config, model.digest), model.manifest, then)
 
     def _load(self, entry: ModelFile, config: ModelConfig, cancellation: Cancellation) -> ServedModel:
-        stamp = read_fingerprint(entry)
+        stamp, before = read_fingerprint(entry), read_resident()
         policies = self._options.policies
         with self._open_checked(entry) as files:
             weights = self._weights if self._weights is not None and self._weights.suits(files) else None
@@ -98,6 +99,7 @@ class ModelLoader:
         metrics = self._metrics.for_version(entry.name, entry.version)
         model = ServedModel(entry.name, entry.version, session, metrics, config, cancellation)
         model.digest, model.choice = digest, choice
+        model.memory = measure_memory(before, session.file_bytes, is_shared=session.has_shared_weights)
         model.footprint = make_footprint(entry, self._options, model.provider, model.threads)
         if self._options.observe is not None:
             model.observer = self._options.observe(model, partial(self._load_again, entry, stamp))

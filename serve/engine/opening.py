@@ -62,6 +62,7 @@ class Opened:
 
     native: ort.InferenceSession
     operators: Set[str]
+    has_shared_weights: bool = False
 
 
 Opener: TypeAlias = Callable[[ModelFiles, SessionOptions, Cancellation], Opened | None]

@@ -13,6 +13,7 @@ from serve.engine.config import ModelConfig
 from serve.engine.cores import CoreCounts
 from serve.engine.errors import PolicyError
 from serve.engine.hung_files import HungFile
+from serve.engine.memory.options import MemoryOptions
 from serve.engine.model_files import ModelFiles
 from serve.engine.providers import CudaOptions
 from serve.engine.weights.options import WeightsOptions
@@ -115,6 +116,8 @@ class EngineOptions:
     """Who looks at the versions' runs."""
     weights: WeightsOptions | None = None
     """Where models share their weights with other processes; None where each has its own."""
+    memory: MemoryOptions | None = None
+    """What all models together may take; None for no limit."""
     hung_files: tuple[HungFile, ...] = ()
     """What an engine before this one found to hang while it loaded; refused without being tried."""
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,8 @@ MAX_DEPTH = 4
 
 Fingerprint: TypeAlias = tuple[tuple[str, int, int, int], ...]
 """Of each file: its path, and what changes when it is written or replaced."""
+Fingerprints: TypeAlias = dict[str, Fingerprint]
+"""By version, what shows whether its files have changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,18 @@ def read_fingerprint(entry: ModelFile) -> Fingerprint:
     else:
         paths = [*sorted(find_sidecar_files(entry.path)), *_find_describing(entry.path.parents[1])]
     return tuple(map(_read_stamp, paths))
+
+
+def read_fingerprints(files: Sequence[ModelFile]) -> Fingerprints:
+    """The fingerprint of each version."""
+    fingerprints: Fingerprints = {}
+    for file in files:
+        try:
+            fingerprints[file.version] = read_fingerprint(file)
+        except ModelRefusedError:
+            # Too many files to look at: it stays the same until there are fewer.
+            fingerprints[file.version] = ()
+    return fingerprints
 
 
 def _find_describing(folder: Path) -> list[Path]:

@@ -58,6 +58,8 @@ class Session:
             opened = opener(files, options, cancellation) if opener is not None else None
             opened = opened or open_files(files, options, cancellation, more_outputs)
             self._session = opened.native
+            self.has_shared_weights = opened.has_shared_weights
+            """Whether other processes that load the files have the same weights."""
             self.pool = _find_pool(options, others)
             self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
             self.manifest = read_manifest(self.metadata)

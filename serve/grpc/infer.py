@@ -61,7 +61,8 @@ class InferMethod:
         try:
             start = perf_counter()
             name, version = given.message.model_name, given.message.model_version
-            model = self._engine.model(name, version or None)
+            asked = name, version or None
+            model = self._engine.memory.find(*asked) or await self._engine.memory.bring(*asked)
             metrics = model.metrics
             if attributes is not None:
                 attributes |= {"adaptact.model": model.name, "adaptact.version": model.version}

@@ -5,6 +5,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from serve.engine.catalogue import OnDemandEntry
 from serve.engine.engine import Engine
 from serve.engine.errors import ModelUnavailableError, quote
 from serve.rest.schemas import ERRORS, ModelName, VersionName
@@ -62,6 +63,6 @@ def _reasons(engine: Engine) -> str:
     failed = [
         f"{quote(entry.name)} version {quote(entry.version)}: {entry.reason or entry.state}"
         for entry in engine.index()
-        if entry.state != "READY"
+        if entry.state != "READY" and not isinstance(entry, OnDemandEntry)
     ]
     return "; ".join(failed) or "no model is loaded, or the server is about to end"

@@ -43,6 +43,7 @@ class InferEndpoint:
         self, engine: Engine, body_limit_bytes: int, regions: MemoryRegions, trials: "Trials | None" = None
     ) -> None:
         self._engine = engine
+        self._memory = engine.memory
         self._body_limit_bytes = body_limit_bytes
         self._regions = regions
         self._trials = trials
@@ -54,7 +55,7 @@ class InferEndpoint:
             refuse_other_sites(body_headers.fields)
             body = await read_body(scope, body_headers, receive, self._body_limit_bytes)
             start = perf_counter()
-            model = self._engine.model(name, version)
+            model = self._memory.find(name, version) or await self._memory.bring(name, version)
             timings: RequestTimings | None = scope.get(TIMINGS)
             if timings is not None:
                 timings.model = model

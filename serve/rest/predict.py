@@ -65,7 +65,8 @@ class PredictEndpoint:
             if self._trials is not None:
                 target = name, version
                 begin = partial(begin_trial, self._trials, headers.fields, target, scope.get(TIMINGS))
-            model = self._engine.model(name, version)
+            memory = self._engine.memory
+            model = memory.find(name, version) or await memory.bring(name, version)
             text, trial = await self._predict(body, model, begin, scope.get(TIMINGS))
             described = () if trial is None else trial.describe_in_headers()
             answer = Answer(text, [JSON, *described])

@@ -6,7 +6,7 @@ from random import random
 from time import perf_counter, time_ns
 
 from serve.engine.engine import Engine
-from serve.engine.errors import EngineError
+from serve.engine.errors import EngineError, ModelUnloadedError
 from serve.engine.model import ServedModel
 from serve.engine.sampling import Sampler
 from serve.engine.signature import Array
@@ -121,6 +121,8 @@ class Trial:
         group, answer = self._group, self._answer
         self._answer = None
         group.metrics.failed += 1
+        if isinstance(error, ModelUnloadedError):
+            self._trials.engine.memory.begin_load(group.model)
         if self._is_kept:
             version = "" if self.model is None else self.model.version
             took = perf_counter() - self._began
@@ -198,6 +200,11 @@ class Trials:
         self._mirror: Mirror[VariantRequest] = Mirror(self.runs.run)
         self.routes: Mapping[str, Participants] = {}
         """By model whoever takes part in its experiments; replaced as a whole."""
+
+    def list_models(self) -> set[str]:
+        """The names of the models that experiments need now."""
+        targets = (target for participants in self.routes.values() for target in participants.targets)
+        return {*self.routes, *(name for name, _ in targets)}
 
     def follow(self, routes: Mapping[str, Route]) -> None:
         """From now on these experiments run; called when a phase begins, from any thread."""

@@ -2,9 +2,10 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from adaptact.providers.catalogue import ProviderChoice
+from serve.engine.memory.amounts import parse_size
 from serve.settings.topic import Topic
 
 
@@ -40,3 +41,17 @@ class ExecutionSettings(Topic):
     weights_cache_mib: Annotated[
         int, Field(ge=1, description="Maximum size of that folder, in MiB; what was used longest ago goes.")
     ] = 8192
+    model_memory: Annotated[
+        str,
+        Field(
+            description="Maximum memory of all models, such as 4GiB; those used longest ago are unloaded, "
+            "and loaded again when they are asked for. Empty: no limit.",
+        ),
+    ] = ""
+
+    @field_validator("model_memory")
+    @classmethod
+    def _require_size(cls, text: str) -> str:
+        if text and parse_size(text) == 0:
+            raise ValueError("a budget of 0 has room for no model; leave it out for no limit")
+        return text

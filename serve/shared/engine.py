@@ -11,7 +11,7 @@ from serve.engine.metrics import Metrics
 from serve.engine.options import EngineOptions
 from serve.engine.statistics import BatchStatistics, Duration, InferStatistics, VersionStatistics
 from serve.shared.channel import Json
-from serve.shared.worker_group import WorkerGroup
+from serve.shared.worker_group import IN_ROOM, WorkerGroup
 
 STAGES = ("compute_input", "compute_infer", "compute_output")
 
@@ -28,10 +28,17 @@ class SharedEngine(Engine):
         workers.register("set_alias", self._set_alias_here)
         workers.register("remove_alias", self._remove_alias_here)
         workers.register("statistics", self._statistics_here)
+        workers.register("memory", self.memory.report)
+        workers.register("evict", self.memory.evict)
+        workers.register("demand", self.memory.demand)
+        self.memory.load_again = self._load_again
 
     async def load(self, name: str, config: Mapping[str, object] | None = None) -> None:
         """As of `Engine`, in every worker."""
-        await self._workers.broadcast("load", name, config)
+        if self.memory.is_limited:
+            await self._workers.broadcast(IN_ROOM, name, "load", config)
+        else:
+            await self._workers.broadcast("load", name, config)
 
     async def unload(self, name: str) -> None:
         """As of `Engine`, in every worker."""
@@ -67,6 +74,9 @@ class SharedEngine(Engine):
         was_served = name in self.names()
         await super().load(name, config)
         return None if was_served else ["unload", name]  # the file that was served may have been another one
+
+    async def _load_again(self, name: str) -> None:
+        await self._workers.broadcast(IN_ROOM, name, "demand")
 
     async def _set_alias_here(self, name: str, alias: str, version: str, at: int) -> Json:
         undo = self._undo_alias(name, alias, at)

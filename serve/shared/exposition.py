@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
 from serve.engine.choosing.collector import RUNS_ON, TIMED
+from serve.engine.memory.collector import TOGETHER
 from serve.engine.metrics import HistogramFamily
 from serve.sources.metrics import SERIES as SOURCE_SERIES
 
@@ -21,7 +22,7 @@ LOWEST = ("adaptact_model_ready", "process_start_time_seconds")
 # Series that are of all workers together in each of them.
 HIGHEST = (
     *("adaptact_drift_alarm", "adaptact_drift_psi", "adaptact_drift_ks"),
-    *("adaptact_activation_outside_share", RUNS_ON, TIMED, *SOURCE_SERIES),
+    *("adaptact_activation_outside_share", RUNS_ON, TIMED, *SOURCE_SERIES, *TOGETHER),
 )
 # When a series was made, which nothing reads in this format.
 CREATED = "_created"

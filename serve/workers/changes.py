@@ -5,8 +5,9 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from serve.engine.errors import ConfigError, EngineError, ModelRefusedError
+from serve.engine.memory.plan import plan_room
 from serve.shared.channel import ChannelClosedError, Json
-from serve.shared.worker_group import REGISTER_REGION, UNREGISTER_REGION
+from serve.shared.worker_group import EVICT, IN_ROOM, MEMORY, REGISTER_REGION, UNREGISTER_REGION
 from serve.workers.supervised import Worker
 
 log = logging.getLogger("adaptact")
@@ -19,6 +20,8 @@ LOG, REMOVE_ALIAS = "log", "remove_alias"
 CHANGES = {
     "load": ("model", 1),
     "unload": ("model", 1),
+    EVICT: ("room", 1),
+    "demand": ("room", 1),
     "set_alias": ("alias", 2),
     REMOVE_ALIAS: ("alias", 2),
     LOG: ("log", 0),
@@ -57,12 +60,25 @@ class ChangeBroadcaster:
         if verb in CHANGES:
             async with self._lock:
                 return await self._change(verb, arguments)
+        if verb == IN_ROOM:
+            name, then, *others = arguments
+            async with self._lock:
+                await self._make_room(name)
+                return await self._change(then, [name, *others])
         done, refused = await self._ask_all(verb, arguments, READ_SECONDS)
         for error in refused.values():
             raise error
         if not done:
             raise ChannelClosedError(f"no worker answered `{verb}` within {READ_SECONDS:g} s; try again")
         return list(done.values())
+
+    async def _make_room(self, name: str) -> None:
+        """Unload from all workers what has to be for the model; raises `ModelUnloadedError`."""
+        reports, refused = await self._ask_all(MEMORY, [name])
+        for error in refused.values():
+            raise error
+        for victim in plan_room(name, list(reports.values())):
+            await self._change(EVICT, [victim])
 
     async def _change(self, verb: str, arguments: list[Json]) -> list[Json]:
         done, refused = await self._ask_all(verb, arguments)

@@ -102,6 +102,7 @@ def open_server_process(
         rollout = _open_rollout(engine, settings, is_replacement)
         if rollout is not None:
             closing.callback(rollout.close)
+            engine.memory.pins = rollout.trials.list_models
         regions = open_regions(settings.shared_memory, settings.body_limit_bytes, workers)
         drift = None if monitor is None else SharedDrift(engine, monitor, workers)
         history = open_history(engine, workers, rollout)

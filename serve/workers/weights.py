@@ -14,7 +14,8 @@ log = logging.getLogger("adaptact")
 def settle_weights(settings: Settings) -> Settings:
     """The settings with the folder of shared weights, or `off`; the log says why it cannot be used."""
     is_automatic = settings.weights_cache == AUTO
-    if settings.weights_cache == OFF or (is_automatic and settings.workers == 1):
+    is_of_use = settings.workers > 1 or bool(settings.model_memory)
+    if settings.weights_cache == OFF or (is_automatic and not is_of_use):
         return settings.model_copy(update={"weights_cache": OFF})
     try:
         folder = find_usual_folder() if is_automatic else Path(settings.weights_cache).absolute()

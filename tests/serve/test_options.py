@@ -6,6 +6,7 @@ import pytest
 from serve.drift.options import DriftOptions
 from serve.engine.config import ModelConfig
 from serve.engine.errors import StateError
+from serve.engine.memory.options import MemoryOptions
 from serve.engine.options import EngineOptions, Policies
 from serve.engine.providers import CudaOptions
 from serve.engine.weights.options import WeightsOptions
@@ -45,6 +46,8 @@ def test_every_option_of_the_engine_is_a_setting() -> None:
         triton_metrics=True,
         weights_cache="w",
         weights_cache_mib=17,
+        model_memory="1GiB",
+        workers=3,
     )
     made = make_engine_options(settings)
     assert made == EngineOptions(
@@ -62,6 +65,7 @@ def test_every_option_of_the_engine_is_a_setting() -> None:
         state_folder=Path("s"),
         digests=True,
         weights=WeightsOptions(Path("w"), 17 * 2**20, wait_seconds=2.75),
+        memory=MemoryOptions(2**30, processes=3),
         drain_seconds=4.5,
         load_seconds=5.5,
         triton_names=True,
@@ -70,7 +74,7 @@ def test_every_option_of_the_engine_is_a_setting() -> None:
     default = EngineOptions(folder=Path("other"))
     for part, standard in ((made, default), (made.defaults, ModelConfig()), (made.cuda, CudaOptions())):
         for field in dataclasses.fields(part):
-            if field.name in ("hung_files", "cores", "observe", "provider_rows"):
+            if field.name in ("hung_files", "cores", "observe", "provider_rows", "pinned"):
                 continue  # no settings: processes tell them each other, or make them; or of one model
             assert getattr(part, field.name) != getattr(standard, field.name), field.name
 

@@ -113,7 +113,7 @@ class SharedWeights:
             log.warning("shared weights cannot be loaded: %s", error)
             return None
         release_free_pages()  # ONNX Runtime has read a weight or two before it mapped them
-        return Opened(native, frozenset(record.operators))
+        return Opened(native, frozenset(record.operators), has_shared_weights=True)
 
     def _make(
         self,
@@ -155,7 +155,7 @@ def _make_entry(
     if unfit:
         _log_unshared(files, unfit)
     write_record(folder, operators, unfit)
-    return Opened(made if unfit else loaded, operators)
+    return Opened(made if unfit else loaded, operators, has_shared_weights=not unfit)
 
 
 def _save(

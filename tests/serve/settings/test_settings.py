@@ -51,6 +51,8 @@ def test_an_unknown_setting_in_the_file_is_refused() -> None:
         ("poll_seconds", -1),
         ("cuda_graph_rows", "1,,2"),
         ("cuda_graph_rows", "0"),
+        ("model_memory", "much"),
+        ("model_memory", "0"),
     ],
 )
 def test_values_out_of_range_are_refused(name: str, value: object) -> None:

@@ -9,6 +9,7 @@ from serve.engine.errors import (
     ConfigError,
     EngineError,
     ModelRefusedError,
+    ModelUnloadedError,
     RegionError,
     StateError,
 )
@@ -165,3 +166,24 @@ def test_a_change_that_cannot_be_repeated_is_logged(
     refusals = {"load": ModelRefusedError("broken"), "remove_alias": AliasError("none")}
     asyncio.run(changes.catch_up(make_worker(is_in_group=False, **refusals)))
     assert caplog.messages == ["a new worker cannot do `load` again: broken"]
+
+
+def make_report(limit: int) -> dict[str, Any]:
+    return {"limit": limit, "need": [4, 3], "models": {"a": [0, 5, 1, False], "b": [0, 5, 2, False]}}
+
+
+def test_all_workers_make_room_for_a_model_before_they_load_it() -> None:
+    workers = [make_worker(memory=make_report(20)) for _ in range(2)]
+    changes = ChangeBroadcaster(workers)
+    broadcast(changes, "in room", "new", "demand")
+    assert all(asked(worker) == [["memory", "new"], ["evict", "a"], ["demand", "new"]] for worker in workers)
+    new = make_worker(is_in_group=False)
+    asyncio.run(changes.catch_up(new))
+    assert asked(new) == [["evict", "a"], ["demand", "new"]]
+
+
+def test_where_room_cannot_be_made_nothing_is_changed() -> None:
+    worker = make_worker(memory=make_report(3))
+    with pytest.raises(ModelUnloadedError):
+        broadcast(ChangeBroadcaster([worker]), "in room", "new", "load", None)
+    assert asked(worker) == [["memory", "new"]]

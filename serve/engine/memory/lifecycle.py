@@ -1,0 +1,55 @@
+"""Models that are unloaded for others, and loaded again once they are asked for."""
+
+from collections.abc import Sequence
+
+from serve.engine.index_entries import make_unloaded_entries
+from serve.engine.lifecycle import ModelLifecycle
+from serve.engine.memory.amounts import ModelMemory
+from serve.engine.model import ServedModel
+from serve.engine.repository import ModelFile, read_fingerprints
+
+
+class OnDemandLifecycle(ModelLifecycle):
+    """What a budget of memory needs beside loading and unloading as an operator asks for it."""
+
+    def expect_memory(self, name: str) -> ModelMemory:
+        """What the model takes once it is loaded; nothing for an unknown name."""
+        files = self._find().get(name, [])
+        return self.room.expect(name, read_fingerprints(files).values())
+
+    def evict(self, name: str) -> list[ServedModel]:
+        """Unload the name until `demand`, and return the versions that it served."""
+        with self._lock:
+            served = self._catalogue.served(name)
+            if not served:
+                return []
+            self.room.unloaded.add(name)
+            stopped = self._catalogue.replace(name, {}, make_unloaded_entries(name, served))
+            self._forget(stopped)
+            return stopped
+
+    def demand(self, name: str) -> bool:
+        """Load the name if `evict` or a lack of memory has unloaded it; whether it had."""
+        with self._lock:
+            if name not in self.room.unloaded:
+                return False
+            if files := self._find().get(name):
+                self._update(name, files)
+            else:
+                self._drop(name)
+            self.room.unloaded.discard(name)
+            return True
+
+    def _load_or_leave(self, name: str, files: Sequence[ModelFile]) -> None:
+        """Load the name, or leave it to a request where there is no memory for it."""
+        fingerprints = read_fingerprints(files)
+        self._forget_changed(name, fingerprints)
+        others = [other for other in self._catalogue.names() if other != name]
+        served = [model for other in others for model in self._catalogue.served(other).values()]
+        fits = name not in self.room.unloaded and self.room.admits(name, fingerprints.values(), served)
+        if fits or self._catalogue.served(name):
+            self._update(name, files)
+            return
+        self._tried[name] = fingerprints
+        self.room.unloaded.add(name)
+        self._catalogue.set_entries(name, make_unloaded_entries(name, [file.version for file in files]))

@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-activations bench-providers bench-forms bench-int8 bench-serving bench-shared-weights peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test clean
+.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-activations bench-providers bench-forms bench-int8 bench-serving bench-shared-weights peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test spark-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -189,6 +189,17 @@ image-test: install  ## build and run the CPU image, confined (root; buildah, cr
 
 fleet-test: install  ## run two servers behind a proxy, restart and kill them (haproxy, postgresql, prometheus, prometheus-alertmanager; 5 minutes)
 	$(BIN)/python -m tests.fleet
+
+SPARK := build/spark
+
+spark-test: install  ## run the example of Spark, into docs/results/spark_predict.md (Java 17; 3 minutes; first installs pyspark into build/spark)
+	$(MAKE) $(SPARK)/.installed
+	$(BIN)/python -m benchmarks.spark_predict $(SPARK)/bin/python
+
+$(SPARK)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(SPARK)
+	$(SPARK)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[serve,client]' 'pyspark>=4' pandas pyarrow
+	@touch $@
 
 GPU := build/gpu
 

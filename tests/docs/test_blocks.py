@@ -35,6 +35,8 @@ NOT_RUN = {
     "docs/kubernetes.md": 1,
     "docs/operating.md": 1,
     "docs/serving.md": 2,
+    "docs/sources.md": 6,
+    "docs/spark.md": 1,
     "docs/study.md": 2,
     "docs/supply-chain.md": 1,
     "docs/swapping.md": 1,

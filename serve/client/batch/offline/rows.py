@@ -1,0 +1,44 @@
+"""Rows in memory, answered by a model that the process loads once: for workers of other engines, as Spark."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from serve.client.batch.offline.batches import ArrayBatch, Batch, Instance, InstanceBatch
+from serve.client.batch.offline.model import LocalModel
+from serve.engine.signature import Array
+
+
+@lru_cache(maxsize=4)
+def load_once(path: Path) -> LocalModel:
+    """The model of the file, as this process loaded it when it was first asked for.
+
+    Raises `InvalidFileError` where a server would not serve it.
+    """
+    return LocalModel(path)
+
+
+def answer_arrays(model: LocalModel, arrays: Mapping[str, Array], batch: int = 32) -> dict[str, Array]:
+    """The outputs for the rows of the inputs' arrays, at least one; the model gets `batch` of them at once.
+
+    Raises `InvalidFileError`, or an `EngineError`, for rows that are none of the model's.
+    """
+    return _answer(model, ArrayBatch(1, model.metadata.inputs, arrays), batch)
+
+
+def answer_instances(model: LocalModel, instances: Sequence[Instance], batch: int = 32) -> dict[str, Array]:
+    """The outputs for instances as `:predict` takes them: rows by their columns, texts, images in base64.
+
+    `label` has the likeliest classes' names, where the classes are known. Raises as `answer_arrays`.
+    """
+    return _answer(model, InstanceBatch(1, instances), batch)
+
+
+def _answer(model: LocalModel, rows: Batch, batch: int) -> dict[str, Array]:
+    parts = [
+        model.answer(rows.part(start, min(start + batch, len(rows))), ())
+        for start in range(0, len(rows), batch)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

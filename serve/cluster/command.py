@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+from time import monotonic, sleep
 from typing import Annotated, Any, Literal
 
 import typer
@@ -21,6 +22,8 @@ from serve.workers.systemd import notify
 
 log = logging.getLogger("adaptact")
 
+TAKE_SECONDS = 60.0
+"""So long Ray has to notice that the command before has ended."""
 LOST_SECONDS = 45.0
 """So long replicas have to finish their requests where no command says otherwise."""
 OPEN_TO_ALL = (
@@ -46,11 +49,19 @@ def serve_cluster(settings: Settings, announcement: Announcement) -> None:
     connect(settings.cluster)
     from serve.cluster.keeping import Keeper, hand_over_settings, open_desk  # noqa: PLC0415  # they import Ray
 
-    try:
-        desk = open_desk()
-    except ControllerRunsError:
-        _announce(settings, hand_over_settings(settings), announcement)
-        return
+    deadline = monotonic() + TAKE_SECONDS
+    while True:
+        try:
+            desk = open_desk()
+            break
+        except ControllerRunsError:
+            try:
+                _announce(settings, hand_over_settings(settings), announcement)
+                return
+            except NoControllerError:  # it has just ended, and Ray has not noticed yet
+                if monotonic() > deadline:
+                    raise
+                sleep(1)
     _warn(settings)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -7,23 +7,24 @@ ended, however, is replaced by starting the command again, and requests are answ
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from serve.cluster.errors import ClusterError
+from serve.cluster.order import Order, Proxy
 from serve.cluster.placer import Placer
 from serve.cluster.plan import SeenReplica, Steps, Wanted, plan_steps
 from serve.cluster.proxy_text import (
     Address,
     Place,
     ProxyOptions,
-    Slots,
     SlotState,
     find_slots,
     list_free,
+    slot_names,
     write_commands,
 )
 from serve.cluster.replica import ReplicaLook
-from serve.cluster.scaling import Scaler, ScalingOptions
+from serve.cluster.scaling import Scaler
 from serve.cluster.spec import ReplicaSpec
 
 log = logging.getLogger("adaptact")
@@ -34,35 +35,6 @@ MOST_FIRST_FAILURES = 3
 """Where no replica has ever been ready, the operator is to put it right."""
 AVOID_SECONDS = 300.0
 """A node on which a replica did not become ready gets no other for so long, if there are other nodes."""
-
-
-class Proxy(Protocol):
-    """What distributes the requests: as `HaProxy`."""
-
-    options: ProxyOptions
-
-    def open(self, slots: Slots) -> None:
-        """It runs, with these replicas."""
-
-    def keep(self, slots: Slots) -> None:
-        """It has these replicas when it is started again."""
-
-    def send(self, commands: list[str]) -> None:
-        """The commands are done."""
-
-    def read(self) -> Mapping[str, SlotState]:
-        """The state of every slot; raises `OSError` where it does not run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is wanted."""
-
-    spec: ReplicaSpec
-    scaling: ScalingOptions
-    proxy: ProxyOptions
-    ready_seconds: float
-    stop_seconds: float
 
 
 @dataclass(slots=True)
@@ -98,13 +70,17 @@ class Controller:
         looks = placer.look()
         self._adopt(looks, now)
         self._scaler = Scaler(order.scaling, len(looks), now)
-        self._proxy.open(self._slots())
+        self._open_proxy(order.proxy)
         self._status: dict[str, Any] = {}
 
     def change(self, order: Order, now: float) -> None:
         """From now on this is wanted; raises `ClusterError` where the proxy cannot have it."""
-        self._proxy.options = order.proxy
-        self._proxy.open(self._slots())
+        before = self._proxy.options
+        try:
+            self._open_proxy(order.proxy)
+        except ClusterError:
+            self._open_proxy(before)
+            raise
         self._scaler.change(order.scaling)
         self.order, self._spec, self.outcome = order, order.spec, None
         self._failures, self._pause_until = 0, now
@@ -131,7 +107,8 @@ class Controller:
         self._correct_proxy(states)  # before a replica is told to stop
         for name in steps.stop:
             self._placer.stop(name)
-        self._start(steps.start, now)
+        if steps.failed is None:  # else after a pause, and perhaps of another specification
+            self._start(steps.start, now)
         replicas = [self._describe(one, states) for one in seen if one.name in self._records]
         self._status = {"wanted": count, "replicas": replicas}
 
@@ -151,6 +128,8 @@ class Controller:
         others = [name for name in ready if looks[name].digest != self._spec.digest]
         if others:
             self._proved = self._placer.read_spec(others[0])
+            if self._proved is not None and self._proved.content == self._spec.content:
+                self._spec = self._proved  # of an update in which nothing but its time was new
         elif ready:
             self._proved = self._spec
         addresses = {name: address for name in ready if (address := looks[name].address) is not None}
@@ -162,6 +141,18 @@ class Controller:
             self._records[name].slot, self._records[name].address = slot, addresses[name]
         if looks:
             log.info("%d replicas are taken over", len(looks))
+
+    def _open_proxy(self, options: ProxyOptions) -> None:
+        """HAProxy runs with these options, and each replica that has a slot still has one."""
+        self._proxy.options = options
+        names, moved = slot_names(options), []
+        for record in self._records.values():
+            if record.slot is not None and record.slot not in names:
+                record.slot = None
+                moved.append(record)
+        for record, slot in zip(moved, list_free(options, self._taken()), strict=False):
+            record.slot = slot
+        self._proxy.open(self._slots())
 
     def _read_proxy(self) -> Mapping[str, SlotState]:
         try:
@@ -187,9 +178,7 @@ class Controller:
             record.down_since = None if is_up else record.down_since or now
 
     def _give_slot(self, name: str, look: ReplicaLook) -> None:
-        free = list_free(
-            self._proxy.options, [record.slot for record in self._records.values() if record.slot]
-        )
+        free = list_free(self._proxy.options, self._taken())
         if free and look.address is not None:
             record = self._records[name]
             record.slot, record.address = free[0], look.address
@@ -283,6 +272,9 @@ class Controller:
             "grpc_port": record.address.grpc_port or None if record.address else None,
             "in_flight": state.in_flight if state else 0,
         }
+
+    def _taken(self) -> list[str]:
+        return [record.slot for record in self._records.values() if record.slot is not None]
 
     def _slots(self) -> dict[str, Address]:
         return {

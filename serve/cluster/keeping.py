@@ -12,6 +12,7 @@ import ray
 from ray.exceptions import RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from adaptact.text import first_line
 from serve.cluster.connection import NAMESPACE, own_address
 from serve.cluster.controller import Controller
 from serve.cluster.desk import NAME, Desk, Request
@@ -25,6 +26,7 @@ log = logging.getLogger("adaptact")
 
 TICK_SECONDS = 0.5
 ASK_SECONDS = 15.0
+LOST = "this command has lost the cluster, whose replicas go on"
 
 
 def open_desk() -> Any:
@@ -138,6 +140,8 @@ class Keeper:
     def _tick(self, now: float) -> None:
         try:
             self._controller.tick(now)
+        except RayError as error:
+            raise ClusterError(f"{LOST}: {first_line(error)}") from error
         except ClusterError:
             if not self._controller.has_served:
                 self._end()  # there is nothing to go on with
@@ -151,7 +155,7 @@ class Keeper:
             )
         except RayError as error:
             # Another command may have the cluster by now: two must not act.
-            raise ClusterError(f"this command has lost the cluster, whose replicas go on: {error}") from error
+            raise ClusterError(f"{LOST}: {first_line(error)}") from error
         return requests
 
     def _begin(self, request: Request) -> None:

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from serve.cluster.controller import Order
 from serve.cluster.errors import ClusterError
+from serve.cluster.order import Order
 from serve.cluster.proxy_text import ProxyOptions
 from serve.cluster.scaling import ScalingOptions
 from serve.cluster.spec import make_spec

@@ -95,7 +95,8 @@ class Replica:
 
     def kill(self) -> None:
         """It has ended."""
-        self._process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # its workers too
         self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from adaptact import __version__
 from serve.cluster.errors import ClusterError
@@ -34,21 +35,20 @@ class ReplicaSpec:
     has_grpc: bool
     models: str
     """What the folder of models held, so that another model is another specification."""
+    generation: str = ""
+    """Replicas of another one are other replicas, though their content is the same."""
+
+    @property
+    def content(self) -> str:
+        """The same for specifications that make the same server, by the same program."""
+        files = {name: hashlib.sha256(content).hexdigest() for name, content in self.files.items()}
+        resources = [self.cpus, self.gpus, self.has_grpc]
+        return _digest([__version__, dict(self.environment), files, resources, self.models])
 
     @property
     def digest(self) -> str:
-        """The same for equal specifications of the same program."""
-        contents = {name: hashlib.sha256(content).hexdigest() for name, content in self.files.items()}
-        parts = [
-            __version__,
-            dict(self.environment),
-            contents,
-            self.cpus,
-            self.gpus,
-            self.has_grpc,
-            self.models,
-        ]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        """The same for equal specifications."""
+        return _digest([self.content, self.generation])
 
 
 def make_spec(settings: Settings, proxies: str, generation: str = "") -> ReplicaSpec:
@@ -63,7 +63,8 @@ def make_spec(settings: Settings, proxies: str, generation: str = "") -> Replica
         cpus=settings.replica_cpus,
         gpus=settings.replica_gpus,
         has_grpc=settings.grpc_port != 0,
-        models=f"{describe_models(settings.models)} {generation}".strip(),
+        models=describe_models(settings.models),
+        generation=generation,
     )
 
 
@@ -82,6 +83,10 @@ def describe_models(where: Path | str) -> str:
         if len(lines) > MOST_MODEL_FILES:
             break
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] if lines else str(where)
+
+
+def _digest(parts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _require_possible(settings: Settings) -> None:

@@ -74,6 +74,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Whether to stop; once a second, stalled connections are ended."""
+        self._engine.memory.load_wanted()
         if counter % TICKS_PER_SECOND == 0:
             now = monotonic()
             for connection in self._connections():

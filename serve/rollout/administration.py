@@ -152,7 +152,7 @@ class Administration:
             require_compatible(control, _describe(self._find(experiment, candidate)))
 
     def _find(self, experiment: Experiment, variant: Variant) -> ServedModel:
-        return self._engine.model(experiment.model_of(variant), variant.version)
+        return self._engine.memory.require(experiment.model_of(variant), variant.version)
 
 
 def _describe(model: ServedModel) -> SignatureDescription:

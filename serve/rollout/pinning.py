@@ -51,7 +51,7 @@ def find_loss(engine: Engine, variant: str, pin: Pin) -> str | None:
     """Why the variant's version cannot stand for it any more; None if it can."""
     label = f"{quote(variant)} is version {quote(pin.version)} of {quote(pin.model)}"
     try:
-        model = engine.model(pin.model, pin.version)
+        model = engine.memory.require(pin.model, pin.version)
     except EngineError:
         return f"{label}, which does not answer now; load it again, or start anew with another"
     if pin.digest and model.digest and pin.digest != model.digest:
@@ -82,7 +82,7 @@ def _find_other_default(engine: Engine, experiment: Experiment, control: Pin) ->
             f"as it does in a roll-back; let a version of {quote(name)} be the control"
         )
     try:
-        default = engine.model(name).version
+        default = engine.memory.require(name, None).version
     except EngineError as error:
         return f"nothing answers whoever names no version: {error}"
     if default == control.version:
@@ -98,4 +98,4 @@ def _find_other_default(engine: Engine, experiment: Experiment, control: Pin) ->
 def _find(engine: Engine, experiment: Experiment, name: str) -> ServedModel:
     variant = experiment.find_variant(name)
     assert variant is not None
-    return engine.model(experiment.model_of(variant), variant.version)
+    return engine.memory.require(experiment.model_of(variant), variant.version)

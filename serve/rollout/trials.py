@@ -122,7 +122,7 @@ class Trial:
         self._answer = None
         group.metrics.failed += 1
         if isinstance(error, ModelUnloadedError):
-            self._trials.engine.memory.begin_load(group.model)
+            self._trials.engine.memory.wanted.add(group.model)
         if self._is_kept:
             version = "" if self.model is None else self.model.version
             took = perf_counter() - self._began

@@ -5,7 +5,7 @@ from time import perf_counter, time_ns
 from typing import NamedTuple, Protocol, TypeAlias
 
 from serve.engine.engine import Engine
-from serve.engine.errors import EngineError, ModelUnloadedError
+from serve.engine.errors import EngineError
 from serve.engine.model import ServedModel
 from serve.engine.signature import Array
 from serve.experiments.routing import Target, Treatment
@@ -69,7 +69,7 @@ class VariantRuns:
         metrics = self._metrics.find(request.treatment.experiment, target.variant)
         start = perf_counter()
         try:
-            model = self._engine.model(target.model, target.version)
+            model = self._engine.memory.require(target.model, target.version)
             version = model.version
             inputs = request.inputs
             if request.reader is not None:
@@ -78,8 +78,6 @@ class VariantRuns:
             answer = await self._engine.run(model, inputs, request.outputs)
         except EngineError as error:
             metrics.mirrored_failed += 1
-            if isinstance(error, ModelUnloadedError):
-                self._engine.memory.begin_load(target.model)
             if request.is_kept:
                 self.note(request, version, perf_counter() - start, None, error)
             raise

@@ -36,6 +36,8 @@ class MemoryBudget:
         """Nothing is loaded yet; `changes` are made in the executor, one after the other."""
         self._room, self._catalogue, self._lifecycle = lifecycle.room, catalogue, lifecycle
         self._run_queue, self._retirement, self._changes = run_queue, retirement, changes
+        self.wanted: set[str] = set()
+        """The names that are to be loaded, though no request waits for them."""
         self.pins: Callable[[], AbstractSet[str]] = frozenset
         """The names that experiments need now."""
         self.load_again: Callable[[str], Awaitable[None]] = self._load_again
@@ -56,6 +58,19 @@ class MemoryBudget:
             return self._catalogue.model(name, version)
         except ModelUnloadedError:
             return None
+
+    def require(self, name: str, version: str | None) -> ServedModel:
+        """As `Engine.model`, from any thread; one that `bring` loads is loaded soon, though this fails."""
+        try:
+            return self._catalogue.model(name, version)
+        except ModelUnloadedError:
+            self.wanted.add(name)
+            raise
+
+    def load_wanted(self) -> None:
+        """Begin to load what was required since the last call."""
+        while self.wanted:
+            self.begin_load(self.wanted.pop())
 
     def begin_load(self, name: str) -> "asyncio.Task[None]":
         """The load of a model that was unloaded for others: the one that goes on, or a new one."""

@@ -219,4 +219,4 @@ def _are_equal(first: Array, second: Array) -> bool:
 
 
 def _log_unshared(files: ModelFiles, reason: object) -> None:
-    log.warning("the weights in %s are not shared: %s", quote(str(files.folder)), reason)
+    log.warning("the weights in %s are not shared: %s", quote(str(files.folder)), str(reason).strip())

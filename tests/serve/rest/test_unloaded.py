@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -5,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from serve.engine import Metrics, open_engine
+from serve.engine import Engine, Metrics, open_engine
+from serve.engine.errors import ModelUnloadedError
 from serve.engine.memory import budget
 from serve.engine.memory.amounts import LEAST, ModelMemory
 from serve.engine.memory.options import MemoryOptions
@@ -16,6 +18,8 @@ from serve.shared.worker_group import WorkerGroup
 from tests.serve import models
 from tests.serve.conftest import options
 from tests.serve.in_process import Client
+from tests.serve.rest.trials import serve, values
+from tests.serve.rollout.variants import put_variants
 
 ROW: dict[str, Any] = {"instances": [[1, 2, 3]]}
 TENSOR = {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}]}
@@ -28,9 +32,7 @@ def client(tmp_path: Path, metrics: Metrics, monkeypatch: pytest.MonkeyPatch) ->
     for name in ("a", "b"):
         models.put(tmp_path, name, models.model(models.DOUBLE))
     memory, workers = MemoryOptions(int(1.5 * LEAST)), WorkerGroup()
-    engine = open_engine(
-        options(tmp_path, memory=memory), metrics, partial(SharedEngine, workers=workers)
-    )
+    engine = open_engine(options(tmp_path, memory=memory), metrics, partial(SharedEngine, workers=workers))
     yield Client(create_app(engine, Settings(models=tmp_path), workers))
     engine.close()
 
@@ -73,3 +75,44 @@ def test_an_operator_loads_and_unloads_within_the_budget(client: Client) -> None
     assert client.post("/v2/repository/models/b/unload").status_code == 200
     assert client.post("/v1/models/b:predict", ROW).status_code == 503
     assert client.post("/v1/models/a:predict", ROW).status_code == 200
+
+
+EXPERIMENT = """experiments:
+  - name: exp
+    model: digits
+    control: {name: control, version: 1}
+    candidates: [{name: candidate, model: twin, version: 1}]
+    stages: {shadow_share: 0, steps: [50]}
+    metrics: [{name: right, kind: binary, is_primary: true}]
+    allow_list: {anna: candidate, bert: control}
+"""
+
+
+def test_the_models_of_an_experiment_are_loaded_for_it_and_stay(
+    tmp_path: Path, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.engine.model_loader.measure_memory", lambda *_, **__: ModelMemory(0, LEAST))
+    folder = tmp_path / "models"
+    put_variants(folder)
+    # Room for the three versions of `digits`, and one model more.
+    memory = MemoryOptions(int(4.5 * LEAST))
+    engine = open_engine(options(folder, memory=memory), metrics)
+    engine.point_alias("digits", "stable", "1")
+    asyncio.run(engine.load("roots"))
+    with serve(engine, tmp_path, EXPERIMENT) as served:
+        engine.memory.pins = served.rollout.trials.list_models
+        assert served.ask(x_adaptact_unit="anna").status_code == 503
+        load_wanted(engine)
+        assert values(served.ask(x_adaptact_unit="anna")) == [3, 6, 9]
+        with pytest.raises(ModelUnloadedError, match="in use or pinned"):
+            asyncio.run(engine.load("roots"))
+        assert engine.names() == ["digits", "twin"]
+    engine.close()
+
+
+def load_wanted(engine: Engine) -> None:
+    async def load() -> None:
+        engine.memory.load_wanted()
+        await asyncio.gather(*(task for task, _ in engine.memory._loading.values()))
+
+    asyncio.run(load())

@@ -255,3 +255,19 @@ def test_an_unloaded_model_whose_file_is_damaged_is_refused_like_any(opened: Ope
     (tmp_path / "m2" / "1" / "model.onnx").write_bytes(b"no model")
     with pytest.raises(ModelUnavailableError, match="ONNX Runtime cannot load it"):
         run(ask(engine, "m2"))
+
+
+def test_a_model_that_is_required_without_a_request_is_loaded_soon(opened: Opened, tmp_path: Path) -> None:
+    put_models(tmp_path, 3)
+    engine = opened(memory=TWO)
+    assert engine.memory.require("m0", None).name == "m0"
+    with pytest.raises(ModelUnloadedError):
+        engine.memory.require("m2", None)
+
+    async def load_wanted() -> None:
+        engine.memory.load_wanted()
+        await engine.memory.begin_load("m2")
+
+    asyncio.run(load_wanted())
+    assert engine.memory.require("m2", None).name == "m2"
+    assert engine.memory.wanted == set()

@@ -89,6 +89,11 @@ KINDS: tuple[PlaceKind, ...] = (
         ("Pow",),
     ),
     PlaceKind(
+        "polynomial",
+        (UNCHANGED, "horner_to_pairs"),
+        {"cpu": "horner_to_pairs", "openvino": UNCHANGED, "cuda": UNCHANGED},
+    ),
+    PlaceKind(
         "inner scale",
         (UNCHANGED, "inner_scale_into_previous"),
         {
@@ -125,7 +130,7 @@ KINDS: tuple[PlaceKind, ...] = (
 )
 """Every kind of place. The defaults on the CPU were measured, see docs/converting.md; on GPUs, where each
 operator is a kernel that reads and writes all numbers once, the defaults have the fewest operators."""
-LAYOUT = ("plain_term_to_convolution", "affine_to_batchnorm", "scale_to_channels")
+LAYOUT = ("horner_to_pairs", "plain_term_to_convolution", "affine_to_batchnorm", "scale_to_channels")
 """The rules that look at the neighbours of a node; they are tried again once these have their forms."""
 _CANCELLING = ("Elu", "layout of a term")
 """The kinds whose every form cancels digits of small numbers."""

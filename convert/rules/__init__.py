@@ -17,6 +17,7 @@ from convert.rules import (
     exp_to_sigmoid,
     filled_to_scalar,
     gate_and_identity_to_gate,
+    horner_to_pairs,
     inner_scale_into_previous,
     leakyrelu_to_relu,
     log_to_softplus,
@@ -100,6 +101,7 @@ RULES: tuple[Rule, ...] = (
     inner_scale_into_previous.RULE,
     # the cheapest form of what is left
     division_to_multiplication.RULE,
+    horner_to_pairs.RULE,
     power_to_product.RULE,
     prelu_to_relu.RULE,
     leakyrelu_to_relu.RULE,

@@ -109,6 +109,8 @@ def open_cluster(address: str) -> Iterator[TaskCluster]:
             f"there is no cluster {where}: {error}",
             "`ray start --head` begins one, `ray start --address HOST:6379` on other machines joins it",
         ) from error
+    # What Ray has to say of lost nodes it would print among the results, and only this switch stops it.
+    ray._private.worker._worker_logs_enabled = False
     try:
         cluster = TaskCluster(ray)
         if not cluster.cores:

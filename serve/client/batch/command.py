@@ -133,9 +133,9 @@ def _choose_way(words: Sequence[str], options: Mapping[str, Any]) -> "Predict":
 
     Raises `UsageError` for other words, and for options that belong to the other way.
     """
-    if len(words) not in (2, 3):
+    if len(words) not in (2, 3) or (len(words) == 2 and "://" in words[0]):
         raise UsageError(
-            f"expected URL MODEL INPUT, or MODEL.onnx INPUT, got {len(words)} words",
+            f"expected URL MODEL INPUT, or MODEL.onnx INPUT, got `{' '.join(words)[:200]}`",
             "`adaptact predict --help` explains each argument",
         )
     if not Path(words[-1]).exists():

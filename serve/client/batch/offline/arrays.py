@@ -71,7 +71,8 @@ class ArrayFile:
 
     def _read_rows(self, array: StoredArray, start: int, stop: int) -> Array:
         if array.offset is None:
-            return _read_whole(self.path, self.stamp, array.member)[start:stop]
+            whole = tuple(array.member for array in self.arrays.values() if array.offset is None)
+            return _read_whole(self.path, self.stamp, whole)[array.member][start:stop]
         count, offset = (stop - start) * prod(array.shape[1:]), array.offset + start * array.row_bytes
         try:
             values = np.fromfile(self.path, array.dtype, count, offset=offset)
@@ -151,10 +152,15 @@ def _fit(path: Path, arrays: Mapping[str, StoredArray], model: ModelMetadata) ->
     return {name: arrays[name] for name in names}
 
 
-@lru_cache(maxsize=8)  # the arrays of one file; they are within PACKED_BYTES together
-def _read_whole(path: Path, stamp: tuple[int, int], member: str) -> Array:
+@lru_cache(maxsize=1)
+def _read_whole(path: Path, stamp: tuple[int, int], members: tuple[str, ...]) -> dict[str, Array]:
+    """The arrays of these members, which are within PACKED_BYTES together."""
+    arrays: dict[str, Array] = {}
     try:
-        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive, archive.open(member) as packed:
-            return np.lib.format.read_array(packed, allow_pickle=False)
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            for member in members:
+                with archive.open(member) as packed:
+                    arrays[member] = np.lib.format.read_array(packed, allow_pickle=False)
+        return arrays
     except UNREADABLE as error:
         raise InvalidFileError(f"`{path}` cannot be read as an .npz file: {error}") from error

@@ -147,7 +147,8 @@ class InstanceBatch:
             tokenizer = model.description.tokenizer
             if tokenizer is None:
                 raise UnsupportedError(NO_TOKENIZER)
-            texts = read_texts(instances, tokenizer, model.signature)
+            # The tokenizer's process answers one thread.
+            texts = tokenizer.thread.submit(read_texts, instances, tokenizer, model.signature).result()
             return Inputs(texts.inputs, is_labelled=True, truncated=texts.truncated)
         return Inputs(read_instances(instances, model.signature, model.description), is_labelled=True)
 

@@ -11,7 +11,7 @@ from serve.client.batch.offline.model import LocalModel, PackedModel, pack_model
 from serve.client.batch.offline.opening import open_sources
 from serve.client.batch.offline.shards import Shard, ShardPlan, ShardSize, plan_shards, require_unchanged
 from serve.client.batch.parallel import map_in_threads
-from serve.client.batch.results import ERROR, Table, check_written_form, write_results
+from serve.client.batch.results import ERROR, KEPT, Table, check_written_form, write_results
 from serve.client.batch.run import (
     OnProgress,
     PredictionSummary,
@@ -112,8 +112,9 @@ def _choose_options(request: OfflineRequest, model: LocalModel) -> AnswerOptions
         model.check_outputs(request.outputs)
     except InvalidInputError as error:
         raise InvalidFileError(str(error)) from error
-    if request.keep_going and any(spec.name == ERROR for spec in model.metadata.outputs):
-        raise InvalidFileError(f"the model has an output `{ERROR}`, which is where reasons would stand")
+    taken = [spec.name for spec in model.metadata.outputs if spec.name in KEPT]
+    if request.keep_going and taken:
+        raise InvalidFileError(f"the model has an output `{taken[0]}`, which `--keep-going` has of its own")
     fixed = read_fixed_rows(model.metadata)
     return AnswerOptions(fixed or request.batch, request.outputs, fixed, request.keep_going)
 

@@ -56,6 +56,22 @@ def test_a_file_is_answered_to_the_bit(command: Command, server: ServerProcess, 
     assert sorted(path.name for path in source.parent.iterdir()) == ["in.npz", "out.npz"]
 
 
+def test_a_models_file_answers_without_a_server(command: Command, source: Path) -> None:
+    model = models.put(source.parent / "models", "double", models.model(models.DOUBLE))
+    done = command(model, source, "-o", source.with_name("out.npz"), "--json", "--parallel", 2)
+    assert done.status == 0, done.err
+    assert json.loads(done.out) | {"version": "", "seconds": 0} == {
+        "rows": 2000,
+        "kept": 0,
+        "version": "",
+        "failed": 0,
+        "output": str(source.with_name("out.npz")),
+        "seconds": 0,
+    }
+    with np.load(source.with_name("out.npz")) as found:
+        assert found["y"].tobytes() == (GIVEN + GIVEN).tobytes()
+
+
 @pytest.mark.slow
 def test_a_killed_run_continues(command: Command, server: ServerProcess, source: Path) -> None:
     target, kept = source.with_name("out.csv"), source.with_name("out.csv.partial")
@@ -104,6 +120,10 @@ def test_a_folder_of_images_is_answered_with_labels(command: Command, tmp_path: 
         (["http://127.0.0.1:1", "m", "in.npz", "-o", "out.npz", "--batch", "0"], "invalid value"),
         (["http://127.0.0.1:1", "m", "in.npz", "-o", "nowhere/out.npz"], "cannot be written"),
         (["http://127.0.0.1:1", "m", "in.npz", "-o", "out.npz", "--ca", "in.npz"], "no certificates"),
+        (["http://127.0.0.1:1", "in.npz", "-o", "out.npz"], "expected URL MODEL INPUT, or MODEL.onnx INPUT"),
+        (["http://127.0.0.1:1", "m", "in.npz", "-o", "out.npz", "--cluster"], "`--cluster` is for a model's"),
+        (["m.onnx", "in.npz", "-o", "out.npz"], "is no file whose name ends in `.onnx`"),
+        (["m.onnx", "in.npz", "-o", "out.npz", "--version", "1"], "`--version` is for a server"),
     ],
 )
 def test_wrong_use_ends_with_2(

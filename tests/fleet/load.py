@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -16,7 +16,15 @@ PATH = "/v2/models/digits/infer"
 class Load:
     """Clients over TLS with HTTP/1.1 connections that they keep; none repeats a request."""
 
-    def __init__(self, url: str, authority: Path, key: str, clients: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        authority: Path,
+        key: str,
+        clients: int,
+        request: tuple[str, dict[str, Any]] = (PATH, BODY),
+    ) -> None:
+        self._path, self._body = request
         self.outcomes: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -38,7 +46,7 @@ class Load:
             number += 1
             unit = {"X-Adaptact-Unit": f"{id(client)}-{number}"}
             try:
-                outcome = str(client.post(PATH, json=BODY, headers=unit).status_code)
+                outcome = str(client.post(self._path, json=self._body, headers=unit).status_code)
             except httpx.HTTPError as error:
                 outcome = type(error).__name__
             with self._lock:

@@ -8,7 +8,7 @@ from serve.cluster.launch import pass_sockets
 listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
 ports = [listener.getsockname()[1] for listener in listeners]
 pass_sockets(listeners)
-code = "from serve.workers.systemd import take_listeners as take; print([s.getsockname()[1] for s in take(True)])"
+code = "from serve.workers import systemd; print([s.getsockname()[1] for s in systemd.take_listeners(True)])"
 print(ports, flush=True)
 os.execv(sys.executable, [sys.executable, "-P", "-c", code])
 """

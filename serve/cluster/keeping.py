@@ -25,7 +25,7 @@ from serve.settings import Settings
 log = logging.getLogger("adaptact")
 
 TICK_SECONDS = 0.5
-ASK_SECONDS = 15.0
+ASK_SECONDS = 30.0
 LOST = "this command has lost the cluster, whose replicas go on"
 
 

@@ -35,6 +35,7 @@ def make_order(settings: Settings, own_address: str, generation: str = "") -> Or
         slots=2 * settings.max_replicas + 2,  # those that start or stop have one too
         certificate=_write_certificate(settings),
         connections=settings.connections,
+        shares_aliases=bool(settings.experiments_store),
     )
     stop_seconds = settings.stop_grace_seconds + STOP_RESERVE_SECONDS
     return Order(spec, scaling, proxy, settings.ready_seconds, stop_seconds)

@@ -41,6 +41,8 @@ class ProxyOptions:
     certificate: Path | None = None
     """A PEM file of certificate and key: then clients, and replicas, speak TLS."""
     connections: int = 4000
+    shares_aliases: bool = False
+    """Whether replicas have their aliases from a database."""
 
 
 Slots = Mapping[str, Address]
@@ -58,11 +60,7 @@ def write_configuration(options: ProxyOptions, socket: Path, slots: Slots) -> st
         [
             *_write_global(options, socket),
             *_write_frontend(options, HTTP, options.port, "h2,http/1.1"),
-            "    acl of_one_server path_beg /v2/repository/models/ /v2/systemsharedmemory "
-            "/v2/cudasharedmemory /console /metrics",
-            "    acl of_one_server path /adaptact/v1/live",
-            "    http-request return status 403 content-type application/json string "
-            f'"{OF_ONE_SERVER}" if of_one_server',
+            *_write_refusals(options),
             *_write_backend(options, HTTP, slots),
             *(_write_grpc(options, slots) if options.grpc_port else ()),
             "",
@@ -189,6 +187,19 @@ def _write_frontend(options: ProxyOptions, name: str, port: int, protocols: str)
     yield f"frontend {name}-in"
     yield f"    bind {host}:{port}{tls}{plain_h2}"
     yield f"    default_backend {name}"
+
+
+def _write_refusals(options: ProxyOptions) -> Iterator[str]:
+    """What would reach one replica of many."""
+    paths = "/v2/repository/models/ /v2/systemsharedmemory /v2/cudasharedmemory /console /metrics"
+    yield f"    acl of_one_server path_beg {paths}"
+    yield "    acl of_one_server path /adaptact/v1/live"
+    yield "    acl of_an_alias path_reg ^/adaptact/v1/models/[^/]+/aliases/"
+    yield "    acl is_change method PUT DELETE"
+    answer = f'return status 403 content-type application/json string "{OF_ONE_SERVER}"'
+    yield f"    http-request {answer} if of_one_server"
+    if not options.shares_aliases:
+        yield f"    http-request {answer} if of_an_alias is_change"
 
 
 def _write_backend(options: ProxyOptions, name: str, slots: Slots) -> Iterator[str]:

@@ -1,5 +1,6 @@
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,12 @@ def test_a_slot_without_a_replica_is_in_maintenance() -> None:
     assert "server replica-1 10.0.0.5:31001 track http/replica-1 proto h2" in text
     (empty,) = [line for line in text.splitlines() if "replica-2" in line and "check" in line]
     assert empty.endswith("disabled")
+
+
+def test_without_a_database_aliases_are_not_changed_through_the_proxy() -> None:
+    refusal = "if of_an_alias is_change"
+    assert refusal in write_configuration(OPTIONS, Path("socket"), {})
+    assert refusal not in write_configuration(replace(OPTIONS, shares_aliases=True), Path("socket"), {})
 
 
 def state(status: str, address: Address = ONE) -> SlotState:

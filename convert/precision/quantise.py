@@ -25,7 +25,7 @@ from convert.precision.half import HalfScheme, UnfitLayer
 from convert.precision.int8 import DynamicScheme
 from convert.precision.keep import Candidate, FloatSite, OnStep, keep_fewest
 from convert.precision.sites import Scheme, find_sites
-from convert.precision.static_ways import make_static_schemes
+from convert.precision.static_ways import make_plain_scheme, make_static_schemes
 from convert.precision.weights import BITS, SMALLEST, WeightsScheme
 from convert.tuning.timing import Machine
 
@@ -196,10 +196,11 @@ def round_everywhere(
         return model
     data = task.calibration
     first = None if data is None else replace(data, sets=data.sets[:1])
-    _, chosen = _pick_samples(sets, first)
-    (scheme, *_), _, _ = _build_schemes(
-        model, original, chosen[:1], replace(task, calibration=first), provider, _ignore
-    )
+    if task.precision == "int8" and first is not None:
+        scheme: Scheme = make_plain_scheme(model, find_sites(model, {}), first.sets, provider)
+    else:
+        _, chosen = _pick_samples(sets, first)
+        (scheme, *_), _, _ = _build_schemes(model, original, chosen[:1], task, provider, _ignore)
     return scheme.round(()) if scheme.is_rounding(()) else model
 
 

@@ -5,11 +5,12 @@ differences do not cancel, and each channel of the result is shifted.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.nodes import get_constant
+from convert.graph.nodes import feeds_only, get_constant
 from convert.model_io.array import Array
 from convert.precision.distributions import Distributions
 from convert.precision.sites import is_linear
@@ -17,23 +18,45 @@ from convert.precision.sites import is_linear
 LARGEST_WEIGHT = 127
 
 
-def correct_biases(model: ir.Model, distributions: Distributions) -> Mapping[str, Array]:
+@dataclass(frozen=True, slots=True)
+class Bias:
+    """The constant that an input of a node has to be."""
+
+    node: str
+    place: int
+    numbers: Array
+
+
+def correct_biases(model: ir.Model, distributions: Distributions) -> Mapping[str, Bias]:
     """The biases with which layers with rounded weights give the exact means, by the layers' names.
 
     Only of layers that have biases of their own, and whose inputs' means are known.
     """
     biases = {}
     for node in model.graph:
-        bias = get_constant(node.inputs[2]) if len(node.inputs) > 2 else None
         value = node.inputs[0] if node.inputs else None
         known = distributions.get(value.name or "") if value is not None else None
-        if not is_linear(node) or bias is None or known is None or known.means is None:
+        if not is_linear(node) or known is None or known.means is None:
             continue
-        if node.op_type == "Conv" or _is_plain(node):
-            shift = _find_shift(node, known.means)
-            if shift.shape == bias.shape and np.isfinite(shift).all():
-                biases[node.name or ""] = (bias - shift).astype(np.float32)
+        adding, place = _find_bias(node)
+        bias = get_constant(adding.inputs[place]) if len(adding.inputs) > place else None
+        if bias is None or (node.op_type == "Gemm" and not _is_plain(node)):
+            continue
+        shift = _find_shift(node, known.means)
+        if shift.size == bias.size == bias.shape[-1] and np.isfinite(shift).all():
+            numbers = (bias - shift.reshape(bias.shape)).astype(np.float32)
+            biases[node.name or ""] = Bias(adding.name or "", place, numbers)
     return biases
+
+
+def _find_bias(layer: ir.Node) -> tuple[ir.Node, int]:
+    """The node that adds the layer's bias, and which of its inputs that is."""
+    result = layer.outputs[0]
+    if layer.op_type == "MatMul":
+        for reader, place in result.uses():
+            if reader.op_type == "Add" and not reader.domain and feeds_only(result, reader):
+                return reader, 1 - place
+    return layer, 2
 
 
 def _is_plain(gemm: ir.Node) -> bool:
@@ -47,7 +70,7 @@ def _find_shift(node: ir.Node, means: Array) -> Array:
     weights = get_constant(node.inputs[1])
     if weights is None:
         raise ValueError("a linear layer has constant weights")
-    if node.op_type == "Gemm" and not _get_int(node, "transB", 0):
+    if node.op_type == "MatMul" or (node.op_type == "Gemm" and not _get_int(node, "transB", 0)):
         weights = weights.T
     rows = weights.reshape(len(weights), -1).astype(np.float64)
     scale = np.abs(rows).max(axis=1, keepdims=True, initial=0) / LARGEST_WEIGHT

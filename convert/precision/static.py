@@ -10,7 +10,7 @@ joins the activation to the layer then, and loses the bias of a convolution whos
 a `Reshape` to a `Concat`: for it a result is rounded only where layers read it.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import onnx
@@ -20,11 +20,10 @@ from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 
 from convert.graph.nodes import feeds_only, get_constant
-from convert.model_io.array import Array
 from convert.precision.distributions import Distribution, Distributions
 from convert.precision.int8 import copy_graph, infer_shapes, require_standard, silence
 from convert.precision.ranges import choose_range
-from convert.precision.shifts import correct_biases
+from convert.precision.shifts import Bias, correct_biases
 from convert.precision.sites import LINEAR, Ranges, RoundingSite, is_linear
 
 CARRIERS = frozenset({"MaxPool", "AveragePool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
@@ -80,10 +79,10 @@ class StaticScheme:
         left = [site for site in self.sites if site not in kept]
         readers = self._readers(kept)
         carriers = {name for site in left for name in site.between} & self._carriers
-        correctable = readers & self._biases.keys()
+        biases = [self._biases[name] for name in sorted(readers & self._biases.keys())]
         with silence():
             quantiser = QDQQuantizer(
-                _replace_biases(copy_graph(self._graph), {name: self._biases[name] for name in correctable}),
+                _replace_biases(copy_graph(self._graph), biases),
                 per_channel=True,
                 reduce_range=False,
                 weight_qType=QuantType.QInt8,
@@ -117,12 +116,13 @@ def list_rounded_values(model: ir.Model) -> list[str]:
     return [name for name in dict.fromkeys(names) if name]
 
 
-def _replace_biases(proto: onnx.ModelProto, biases: Mapping[str, Array]) -> onnx.ModelProto:
-    """The graph, in which the named layers have these biases."""
-    for node in proto.graph.node:
-        if node.name in biases:
-            node.input[2] = f"{node.name}.bias_corrected"
-            proto.graph.initializer.append(numpy_helper.from_array(biases[node.name], node.input[2]))
+def _replace_biases(proto: onnx.ModelProto, biases: Sequence[Bias]) -> onnx.ModelProto:
+    """The graph with these biases."""
+    nodes = {node.name: node for node in proto.graph.node}
+    for bias in biases:
+        name = f"{bias.node}.bias_corrected"
+        nodes[bias.node].input[bias.place] = name
+        proto.graph.initializer.append(numpy_helper.from_array(bias.numbers, name))
     return proto
 
 

@@ -1,14 +1,38 @@
-"""The ways of rounding a graph statically that are tried, the one with the least error first."""
+"""The ways of rounding a graph statically that are tried, the one with the least error first.
+
+Outliers behind normalisations are moved into weights first (see smoothing). Each method of ranges then rounds
+the whole graph, and the outputs are compared with those of the graph in float: the error of a single value,
+or of the layers that read it, does not tell which range is best for the outputs.
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import accumulate
 
+import numpy as np
 import onnx_ir as ir
 
+from convert.artefact.file import serialise
+from convert.model_io.array import Array
+from convert.model_io.runtime import Session
 from convert.model_io.samples import SampleSet
 from convert.precision.distributions import measure_distributions
-from convert.precision.ranges import choose_range, hold_all
+from convert.precision.gate import count_samples
+from convert.precision.ranges import (
+    RangeMethod,
+    choose_by_divergence,
+    choose_percentile,
+    choose_range,
+    hold_all,
+    hold_known,
+)
 from convert.precision.sites import RoundingSite
+from convert.precision.smoothing import smooth
 from convert.precision.static import StaticScheme, list_rounded_values
+
+METHODS: tuple[RangeMethod, ...] = (choose_range, hold_known, choose_percentile, choose_by_divergence)
+COMPARED_SAMPLES = 64
+"""The samples that methods are compared on."""
 
 
 def make_static_schemes(
@@ -18,11 +42,59 @@ def make_static_schemes(
     provider: str = "cpu",
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[StaticScheme, ...]:
-    """With ranges of the least error on the calibration data; and with ranges that hold all numbers.
+    """With the ranges that lose least on the calibration data; and with ranges that hold more than these.
 
     `on_progress` is called with the number of batches that have been run.
     """
-    distributions = measure_distributions(model, list_rounded_values(model), sets, on_progress)
-    return tuple(
-        StaticScheme(model, sites, distributions, choose, provider) for choose in (choose_range, hold_all)
-    )
+    smoothed, _ = smooth(model, sets)
+    distributions = measure_distributions(smoothed, list_rounded_values(smoothed), sets, on_progress)
+    schemes = [StaticScheme(smoothed, sites, distributions, method, provider) for method in METHODS]
+    compared = _take_first(sets)
+    exact = _run(model, compared)
+    best = min(schemes, key=lambda scheme: _measure_loss(exact, _run(scheme.round(()), compared)))
+    return best, StaticScheme(smoothed, sites, distributions, hold_all, provider)
+
+
+def make_plain_scheme(
+    model: ir.Model, sites: Sequence[RoundingSite], sets: Sequence[SampleSet], provider: str
+) -> StaticScheme:
+    """A scheme that takes as long as the others to run, made without comparing any."""
+    distributions = measure_distributions(model, list_rounded_values(model), sets)
+    return StaticScheme(model, sites, distributions, choose_range, provider)
+
+
+def _take_first(sets: Sequence[SampleSet]) -> list[SampleSet]:
+    """The first sets, of COMPARED_SAMPLES or a set less; of one larger set as many."""
+    first, *others = sets
+    cut = replace(first, arrays=tuple(array[:COMPARED_SAMPLES] for array in first.arrays))
+    totals = accumulate(count_samples([samples]) for samples in (cut, *others))
+    return [
+        cut,
+        *(each for each, total in zip(others, list(totals)[1:], strict=True) if total <= COMPARED_SAMPLES),
+    ]
+
+
+def _run(graph: ir.Model, sets: Sequence[SampleSet]) -> list[dict[str, Array]]:
+    """The outputs on each set, by ONNX Runtime's own kernels."""
+    session = Session(serialise(graph), [value.name or "" for value in graph.graph.inputs])
+    return [session.run(samples.arrays) for samples in sets]
+
+
+def _measure_loss(exact: Sequence[dict[str, Array]], rounded: Sequence[dict[str, Array]]) -> float:
+    """The mean squared error of all outputs as shares of their squares; infinite where it is no number."""
+    loss = 0.0
+    for expected, results in zip(exact, rounded, strict=True):
+        for name, reference in expected.items():
+            loss += _compare(reference, results[name])
+    return loss if np.isfinite(loss) else np.inf
+
+
+def _compare(reference: Array, result: Array) -> float:
+    if result.shape != reference.shape:
+        return np.inf
+    if reference.dtype.kind != "f":
+        return float((result != reference).mean()) if result.size else 0.0
+    judged = np.isfinite(reference)
+    exact = np.where(judged, reference, 0).astype(np.float64)
+    lost = np.where(judged, result, 0) - exact
+    return float((lost**2).sum() / max((exact**2).sum(), np.finfo(np.float64).tiny))

@@ -3,6 +3,7 @@ import onnx_ir as ir
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from convert.model_io.inputs import parse_input
 from convert.precision.distributions import Distribution, Distributions, measure_distributions
@@ -42,10 +43,29 @@ def test_corrected_biases_give_the_exact_means(groups: int) -> None:
     exact = layer.double()(torch.from_numpy(x).double()).mean((0, 2, 3))
     layer.weight.data = torch.round(weights / step) * step
     plain = layer(torch.from_numpy(x).double()).mean((0, 2, 3))
-    layer.bias = nn.Parameter(torch.from_numpy(bias).double())
+    layer.bias = nn.Parameter(torch.from_numpy(bias.numbers).double())
     corrected = layer(torch.from_numpy(x).double()).mean((0, 2, 3))
     assert (plain - exact).abs().max() > 1e-3
     assert (corrected - exact).abs().max() < 1e-6
+
+
+def test_the_bias_after_a_matrix_product_is_corrected() -> None:
+    torch.manual_seed(0)
+    layer, spec = nn.Linear(8, 12), parse_input("tokens:float32[N,5,8]")
+    graph = optimise_model(nn.Sequential(nn.LayerNorm(8), layer), spec).model
+    (product,) = [node for node in graph.graph if node.op_type == "MatMul"]
+    name = product.inputs[0].name or ""  # type: ignore[union-attr]
+    x = make_samples(spec, 64)
+    rows = functional.layer_norm(torch.from_numpy(x), (8,)).flatten(0, 1).double() + 3
+    known = Distribution(0, 1, np.zeros(1, np.float32), 1, rows.mean(0).numpy())
+    (bias,) = correct_biases(graph, {name: known}).values()
+    step = layer.weight.abs().amax(1, keepdim=True).double() / 127
+    lost = (torch.round(layer.weight / step) * step - layer.weight).double()
+    expected = layer.bias - (lost * rows.mean(0)).sum(1)
+    assert bias.numbers == pytest.approx(expected.detach().numpy(), abs=1e-6)
+    assert bias.node == product.outputs[0].consumers()[0].name
+    measured = measure_distributions(graph, [name], as_own_samples(x))[name]
+    assert measured.means == pytest.approx((rows - 3).mean(0).numpy(), abs=1e-6)
 
 
 def test_only_rounded_layers_have_corrected_biases() -> None:

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from convert.artefact.file import serialise
+from convert.model_io.runtime import Session
+from convert.precision.distributions import Distribution
+from convert.precision.sites import find_sites
+from convert.precision.static_ways import METHODS, make_plain_scheme, make_static_schemes
+from tests.convert.precision.networks import as_own_samples, build_network, make_samples
+
+
+def test_the_method_that_loses_least_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, spec, graph = build_network("rows")
+    x = make_samples(spec, 64)
+    session = Session(serialise(graph), [spec.name])
+
+    def lose(*methods: object) -> float:
+        monkeypatch.setattr("convert.precision.static_ways.METHODS", methods)
+        scheme, _ = make_static_schemes(graph, find_sites(graph, {}), as_own_samples(x))
+        (result,) = Session(serialise(scheme.round(())), [spec.name]).run([x]).values()
+        (expected,) = session.run([x]).values()
+        return float(((result - expected) ** 2).mean())
+
+    assert lose(_cut_all, *METHODS, _cut_all) == min(lose(method) for method in METHODS) < lose(_cut_all)
+
+
+def test_few_and_uneven_sets_are_compared_too() -> None:
+    _, spec, graph = build_network("rows")
+    sets = (*as_own_samples(make_samples(spec, 3)), *as_own_samples(make_samples(spec, 100)))
+    schemes = make_static_schemes(graph, find_sites(graph, {}), sets)
+    assert all(scheme.is_rounding(()) for scheme in schemes)
+
+
+def test_a_plain_scheme_rounds_the_same_values() -> None:
+    _, spec, graph = build_network("rows")
+    sites, sets = find_sites(graph, {}), as_own_samples(make_samples(spec))
+    plain = make_plain_scheme(graph, sites, sets, "cpu").round(())
+    chosen = make_static_schemes(graph, sites, sets)[0].round(())
+    assert [node.name for node in plain.graph] == [node.name for node in chosen.graph]
+
+
+def _cut_all(distribution: Distribution) -> tuple[float, float]:
+    return (0.0, float(np.abs(distribution.numbers).max()) / 100)

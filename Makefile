@@ -87,8 +87,9 @@ bench: install  ## measure what README and docs quote, into docs/results (an hou
 	$(BIN)/python -m benchmarks.experiment_statistics
 	$(BIN)/python docs/readme.py
 
-bench-activations: install  ## measure every activation in the exported file, relative to ReLU (eight minutes)
+bench-activations: install  ## measure every activation in the exported file, relative to ReLU, and the floor of its cost (ten minutes)
 	$(BIN)/python -m benchmarks.activation_ratios
+	$(BIN)/python -m benchmarks.operator_floor
 
 PEERS := build/peers
 

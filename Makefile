@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-activations bench-providers bench-forms bench-int8 bench-serving bench-shared-weights peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test spark-test clean
+.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-activations bench-providers bench-forms bench-front bench-int8 bench-serving bench-shared-weights peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test spark-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -109,6 +109,9 @@ bench-providers: install  ## measure --provider auto on twenty nets (the extra o
 bench-forms: install  ## measure every exact form by each provider on one and on two threads, and bfloat16 (the extra openvino)
 	$(BIN)/python -m benchmarks.provider_forms
 	$(BIN)/python -m benchmarks.bfloat16
+
+bench-front: install  ## measure loss over time between float32 and static int8 on two nets, and draw one (4 minutes)
+	$(BIN)/python -m benchmarks.front
 
 bench-int8: install  ## measure static int8 beside NNCF's on five nets (peers; 5 minutes)
 	$(BIN)/python -m benchmarks.int8 --peer $(PEERS)/nncf/bin/python

@@ -134,8 +134,6 @@ def _make_spot(record: FrontRecord, place: int) -> Spot:
     drop = point.drop if record.by_accuracy else None
     low, high = point.drop_low, point.drop_high
     is_chosen, is_knee = place == record.chosen, place == record.knee
-    above = ["float32"] if not point.places else []
-    above += [say("chosen: {places} in int8", places=_count_places(point))] if is_chosen else []
     return Spot(
         point.ratio,
         point.error if drop is None else drop,
@@ -144,6 +142,6 @@ def _make_spot(record: FrontRecord, place: int) -> Spot:
         y_interval=None if drop is None or low is None or high is None else (low, high),
         has_ring=is_chosen,
         has_diamond=is_knee,
-        above=", ".join(above),
-        below=say("knee") if is_knee else "",
+        above=say("chosen: {places} in int8", places=_count_places(point)) if is_chosen else "",
+        below=say("knee") if is_knee else "" if point.places else "float32",
     )

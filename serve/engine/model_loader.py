@@ -25,7 +25,7 @@ from serve.engine.providers import require_provider
 from serve.engine.repository import Fingerprint, ModelFile, check_loadable, read_fingerprint
 from serve.engine.session import Session, SessionOptions
 from serve.engine.tokenizer_trial import require_known_tokens
-from serve.engine.weights.prepacked import SharedWeights
+from serve.engine.weights.prepacked import open_shared_weights
 
 CHOICES = "providers"
 """In the state folder, where choices of providers are."""
@@ -47,7 +47,7 @@ class ModelLoader:
         else:
             require_provider(options.provider)
             self._session_options = SessionOptions(options.threads, options.provider, options.cuda)
-        self._weights = SharedWeights(options.weights) if options.weights is not None else None
+        self._weights = open_shared_weights(options.weights, options.provider)
         self._thread = LoadThread(options.load_seconds)
 
     @property

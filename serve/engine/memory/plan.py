@@ -28,7 +28,8 @@ bytes that are shared and its own, when it was last used, and whether it is held
 def plan_room(name: str, reports: Sequence[Report]) -> list[str]:
     """The models to unload so that this one can be loaded: those used longest ago.
 
-    Raises `ModelUnloadedError` where those that may be unloaded do not suffice.
+    Raises `ModelUnloadedError` where those that may be unloaded do not suffice. One that is alone is loaded
+    in any case: only then it is known what it takes.
     """
     if not reports or not reports[0]["limit"] or any(name in report["models"] for report in reports):
         return []
@@ -41,7 +42,7 @@ def plan_room(name: str, reports: Sequence[Report]) -> list[str]:
         if excess > 0 and not model.is_held:
             victims.append(model.name)
             excess -= model.bytes
-    if excess > 0:
+    if excess > 0 and len(victims) < len(loaded):
         raise ModelUnloadedError(
             f"model {quote(name)} is unloaded and takes {format_size(need)}; {format_size(limit)} of "
             f"`--model-memory` are taken by models that are in use or pinned; try again later"

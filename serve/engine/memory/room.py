@@ -43,11 +43,11 @@ class ModelRoom:
         self._measured.pop(name, None)
 
     def admits(self, name: str, files: Iterable[Fingerprint], served: Iterable[ServedModel]) -> bool:
-        """Whether it may be loaded beside these; also where it never may, which loading it says."""
-        files = list(files)
-        if self.options is None or self._is_too_large(name, files):
+        """Whether it may be loaded beside these; also where only loading it says whether it ever may."""
+        files, others = list(files), [model.memory for model in served]
+        if self.options is None or not others or self._is_too_large(name, files):
             return True
-        taken = add_up([*(model.memory for model in served), self.expect(name, files)])
+        taken = add_up([*others, self.expect(name, files)])
         return taken.count(self.options.processes) <= self.options.limit_bytes
 
     def require_possible(self, name: str, files: Iterable[Fingerprint]) -> None:

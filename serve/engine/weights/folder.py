@@ -90,7 +90,10 @@ class WeightsFolder:
 
     def trim(self) -> None:
         """Remove the entries that were used longest ago, until all others are within the limit."""
-        ages = {path.name.removesuffix(LOCK): path.stat().st_mtime_ns for path in self._path.glob(f"*{LOCK}")}
+        ages: dict[str, int] = {}
+        for path in self._path.glob(f"*{LOCK}"):
+            with suppress(FileNotFoundError):  # another process removes it
+                ages[path.name.removesuffix(LOCK)] = path.stat().st_mtime_ns
         keys = sorted(filter(ENTRY.fullmatch, ages), key=lambda key: -ages[key])
         total = 0
         for key in keys:

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from adaptact.memory import release_free_memory, release_free_pages
-from adaptact.providers.catalogue import find_provider
+from adaptact.providers.catalogue import AUTO, ProviderChoice, find_provider
 from serve.engine.errors import quote
 from serve.engine.loading import Cancellation
 from serve.engine.model_files import ModelFiles, compute_digest
@@ -138,6 +138,17 @@ class SharedWeights:
         self._folder.trim()
         release_free_memory()
         return opened
+
+
+def open_shared_weights(options: WeightsOptions | None, provider: ProviderChoice) -> SharedWeights | None:
+    """The weights that are shared; None where they are not, or the folder has gone since it was chosen."""
+    if options is None or provider not in ("cpu", AUTO):
+        return None
+    try:
+        return SharedWeights(options)
+    except OSError as error:
+        log.warning("weights are not shared: %s", error.strerror or error)
+        return None
 
 
 def _make_entry(

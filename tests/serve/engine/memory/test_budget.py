@@ -271,3 +271,12 @@ def test_a_model_that_is_required_without_a_request_is_loaded_soon(opened: Opene
     asyncio.run(load_wanted())
     assert engine.memory.require("m2", None).name == "m2"
     assert engine.memory.wanted == set()
+
+
+def test_a_model_that_is_alone_is_loaded_whatever_is_expected_of_it(opened: Opened, tmp_path: Path) -> None:
+    put_models(tmp_path, 2)
+    # A file of some hundred bytes is expected to take more than LEAST.
+    engine = opened(memory=MemoryOptions(LEAST))
+    assert engine.names() == ["m0"]
+    assert run(ask(engine, "m1")) == [1.0]
+    assert engine.names() == ["m1"]

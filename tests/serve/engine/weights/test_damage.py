@@ -134,15 +134,15 @@ def test_a_model_whose_answers_would_differ_is_loaded_as_it_is(
 def test_a_file_that_changes_while_it_is_made_is_not_kept(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = prepacked._save
+    original, save = place.path.read_bytes(), prepacked._save
 
     def change(*given: object) -> object:
-        session = save(*given)  # type: ignore[arg-type]
         place.path.write_bytes(make_model(factor=2.0).SerializeToString())
-        return session
+        return save(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(prepacked, "_save", change)
     with pytest.raises(ModelRefusedError, match="changed while it was loaded"):
         place.load()
     monkeypatch.undo()
+    place.path.write_bytes(original)
     assert answer(place.load()) == answer(place.load_plainly())

@@ -114,3 +114,10 @@ def test_an_engine_shares_weights_and_lets_go_of_them(opened: OpenedEngines, tmp
 def _list_maps(folder: Path) -> int:
     lines = Path("/proc/self/maps").read_text().splitlines()
     return len({line.split()[4] for line in lines if str(folder) in line and "weights.bin" in line})
+
+
+def test_an_engine_does_without_a_folder_that_has_gone(opened: OpenedEngines, tmp_path: Path) -> None:
+    models.put(tmp_path, "m", make_model())
+    (tmp_path / "file").touch()
+    engine = opened(weights=WeightsOptions(tmp_path / "file", 2**30, least_bytes=0))
+    assert engine.names() == ["m"]

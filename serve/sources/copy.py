@@ -127,8 +127,8 @@ class LocalCopy:
         if key[1]:
             gone = self.own / REPLACED / "@".join(key)
             gone.parent.mkdir(exist_ok=True)
-            (place / OWN).unlink()  # from now on it is not put back
             place.rename(gone)
+            (gone / OWN).unlink()  # from now on it is not put back
             shutil.rmtree(gone)
         else:
             for name in [*self.read_record(key), OWN]:

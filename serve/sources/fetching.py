@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
 
-from serve.engine.errors import ModelRefusedError, quote
-from serve.engine.model_files import open_files
-from serve.engine.options import Policies
-from serve.engine.repository import MODEL_FILE, ModelFile
+from serve.engine.errors import quote
 from serve.sources.errors import PartRefusedError, SourceError
 from serve.sources.options import SourceOptions
 from serve.sources.parts import SUMS_FILE, Part, parse_sums
@@ -38,8 +35,10 @@ def fetch_part(source: Source, part: Part, folder: Path, options: SourceOptions)
         name = part.name(file)
         if name not in digests:
             digests[name] = _fetch(source, file, folder / name, expected.get(name, ""), options)
-    if part.version:
-        _check_policies(part, folder, options)
+    if part.version and options.has_policies:
+        from serve.sources.policies import check_policies  # noqa: PLC0415  it loads ONNX Runtime
+
+        check_policies(part, folder, options)
     return digests
 
 
@@ -104,20 +103,3 @@ def _write_all(descriptor: int, piece: bytes) -> None:
     left = memoryview(piece)
     while left:
         left = left[os.write(descriptor, left) :]
-
-
-def _check_policies(part: Part, folder: Path, options: SourceOptions) -> None:
-    """Raises `PartRefusedError` for a file that the engine would refuse: the one before it stays."""
-    policies = Policies(options.require_parity, options.require_strong_parity, options.require_signature)
-    if policies == Policies():
-        return
-    from convert.errors import ConversionError  # noqa: PLC0415  only with policies
-    from convert.manifest.wire import read_metadata  # noqa: PLC0415
-
-    entry = ModelFile(part.model, part.version, folder / MODEL_FILE)
-    try:
-        with open_files(entry, options.limit_bytes, is_private=True) as files:
-            policies.check_signature(files)
-            policies.check_evidence(files, read_metadata(bytes(files.content)))
-    except (ModelRefusedError, ConversionError) as error:
-        raise PartRefusedError(str(error)) from error

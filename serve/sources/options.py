@@ -31,6 +31,11 @@ class SourceOptions:
     """The policies that files have to meet before they replace others, as those of the engine."""
     log_level: str = "info"
 
+    @property
+    def has_policies(self) -> bool:
+        """Whether there is any."""
+        return self.require_parity or self.require_strong_parity or self.require_signature is not None
+
     def to_json(self) -> str:
         """The options as text for another process."""
         return json.dumps(asdict(self), default=str)

@@ -11,9 +11,9 @@ from serve.engine.errors import StartupError, UnsupportedError
 from serve.shared.channel import Json
 from serve.shared.worker_group import BROADCAST, CATCH_UP, READY, REFUSED, STUCK
 from serve.sources.options import parse_options
-from serve.workers.copying import keep_current
 from serve.workers.changes import ChangeBroadcaster
 from serve.workers.connections import ConnectionDistributor
+from serve.workers.copying import keep_current
 from serve.workers.heartbeat import TICK_SECONDS, Heartbeat
 from serve.workers.options import STOP_SIGNALS, SupervisorOptions
 from serve.workers.spawn import StartedWorker, WorkerProcess, spawn_worker

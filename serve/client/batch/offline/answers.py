@@ -8,9 +8,12 @@ from serve.client.batch.offline.batches import Batch, name_row
 from serve.client.batch.offline.model import FILE, LocalModel
 from serve.client.batch.offline.shards import Shard, Source, require_unchanged
 from serve.client.batch.results import ERROR, KEPT, Table
-from serve.client.errors import ClientError, InvalidFileError, InvalidReplyError
+from serve.client.errors import InvalidFileError, InvalidReplyError
 from serve.engine.errors import EngineError
 from serve.engine.signature import Array
+
+ROW_ERRORS = (EngineError, InvalidFileError)
+"""What is wrong with rows, not with the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,9 @@ def fill_rows(table: Table, example: Table) -> Table:
         if name in KEPT:
             filled[name] = table[name]
             continue
-        blank = np.nan if like.dtype.kind == "f" else "" if like.dtype.kind == "O" else 0
-        filled[name] = np.full((len(is_answered), *like.shape[1:]), blank, like.dtype)
+        filled[name] = np.zeros((len(is_answered), *like.shape[1:]), like.dtype)
+        if like.dtype.kind in "fO":
+            filled[name][...] = np.nan if like.dtype.kind == "f" else ""
         if name in table:
             filled[name][is_answered] = table[name]
     return filled
@@ -72,10 +76,10 @@ def has_answer(table: Table) -> bool:
 
 
 def _answer_batch(model: LocalModel, options: AnswerOptions, batch: Batch, source: Source) -> Table:
-    """The answers to the rows; a row that has none is found by asking for each alone."""
+    """The answers to the rows, which the model is asked for one by one where it has none to all at once."""
     try:
         answers = model.answer(batch, options.only)
-    except (EngineError, ClientError) as error:
+    except ROW_ERRORS as error:
         return _answer_rows(model, options, batch, source, error)
     if options.keep_going:
         answers[ERROR] = np.full(len(batch), "", np.object_)
@@ -92,13 +96,14 @@ def _answer_rows(
         row = batch.part(place, place + 1)
         try:
             answered.append(model.answer_one(row, options.only, options.fixed))
-        except (EngineError, ClientError) as error:
+        except ROW_ERRORS as error:
             reasons[place] = name_row(str(error), row)
             if not options.keep_going:
                 raise InvalidFileError(f"`{source.path}`: {reasons[place]}") from error
-    if not options.keep_going:  # each has an answer, and only together they have not
+    try:  # images that are too many pixels at once are not too many one by one; of different sizes they stay
+        table = {name: np.concatenate([row[name] for row in answered]) for name in (answered or [{}])[0]}
+    except ValueError:
         raise InvalidFileError(f"`{source.path}`, rows {batch.first} and on: {whole}") from whole
-    table = {name: np.concatenate([row[name] for row in answered]) for name in (answered or [{}])[0]}
     if batch.files:
         table = {FILE: np.array(batch.files, np.object_)} | {k: v for k, v in table.items() if k != FILE}
-    return table | {ERROR: np.array(reasons, np.object_)}
+    return table | ({ERROR: np.array(reasons, np.object_)} if options.keep_going else {})

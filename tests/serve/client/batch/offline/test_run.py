@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from serve.client import InvalidFileError
+from serve.client import InvalidFileError, InvalidReplyError
 from serve.client.batch.offline.run import answer_in_threads
 from serve.client.batch.offline.shards import Shard
 from serve.client.batch.results import Table
 from serve.client.batch.run import journal_path
+from serve.protocol import images
 from tests.serve import models
 from tests.serve.client.batch.offline.conftest import GIVEN, Predict, load
 from tests.serve.client.batch.offline.writing import FORMS, write_csv
@@ -147,7 +148,7 @@ def test_values_that_the_model_refuses_are_rows_without_an_answer(predict: Predi
     assert np.array_equal(found["y"], [1, 3, np.nan, 2] * 10, equal_nan=True)
     assert found["error"][2].startswith("row 3: ")
     with pytest.raises(InvalidFileError, match=r"in\.npz`: row 3: "):
-        predict(tmp_path / "in.npz", model=model, restart=True)
+        predict(tmp_path / "in.npz", model=model, restart=True, answer=answer_in_threads(1))
 
 
 def test_a_model_of_a_fixed_number_of_rows_answers_the_others(predict: Predict, tmp_path: Path) -> None:
@@ -183,7 +184,9 @@ def test_a_folder_of_files_is_one_input_in_the_order_of_their_names(predict: Pre
         predict(tmp_path / "parts")
 
 
-def test_images_are_answered_by_name(predict: Predict, tmp_path: Path) -> None:
+def test_images_are_answered_by_name(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image = pytest.importorskip("PIL.Image")
     manifest = {"format": 1, "classes": ["red", "green", "blue"], "preprocessing": {}}
     text = (
@@ -203,3 +206,15 @@ def test_images_are_answered_by_name(predict: Predict, tmp_path: Path) -> None:
     assert lines[3] == "c.png,red,1.0,0.0,0.0,"
     with pytest.raises(InvalidFileError, match=r"`b\.png`"):
         predict(tmp_path / "images", "out.npz", model=model)
+    (tmp_path / "images" / "b.png").unlink()
+    monkeypatch.setattr(images, "REQUEST_PIXELS", 6)  # more than one image has, and less than two
+    assert predict(tmp_path / "images", "out.npz", model=model, restart=True).rows == 2
+    assert load(tmp_path / "out.npz")["file"].tolist() == ["a.png", "c.png"]
+
+
+def test_an_output_without_a_row_for_each_is_no_fault_of_rows(predict: Predict, tmp_path: Path) -> None:
+    model = models.put(tmp_path / "models", "total", models.model(models.TOTAL))
+    np.savez(tmp_path / "in.npz", x=GIVEN)
+    for keep_going in (False, True):
+        with pytest.raises(InvalidReplyError, match="it has no answer for each; choose other outputs"):
+            predict(tmp_path / "in.npz", model=model, keep_going=keep_going)

@@ -23,6 +23,7 @@ from serve.engine.metrics import Reason
 from serve.engine.model import ServedModel
 from serve.observe.access_log import SAFE_ID
 from serve.settings import Settings
+from serve.sources.metrics import SERIES, SourceCollector
 from tests.serve import models
 from tests.serve.drift.files import NET, draw, read
 from tests.serve.pages import read_page
@@ -76,6 +77,18 @@ def test_the_table_of_drift_has_every_series_and_its_labels() -> None:
     assert documented == list_drift()
 
 
+def list_source(folder: Path) -> dict[str, set[str]]:
+    """The same of the source of models, which other servers do not have."""
+    families = SourceCollector(folder).collect()
+    return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+
+
+def test_the_table_of_the_source_has_every_series(tmp_path: Path) -> None:
+    documented = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows("Source of models")}
+    assert documented == list_source(tmp_path)
+    assert set(documented) == set(SERIES)
+
+
 def list_choice() -> dict[str, set[str]]:
     """The same of the times by which `--provider auto` has chosen, which other servers do not have."""
     candidate = SimpleNamespace(provider="cpu", threads=1, microseconds=(2.0,))
@@ -118,7 +131,7 @@ def expressions() -> list[str]:
 @pytest.mark.parametrize("expression", expressions())
 def test_alerts_and_dashboard_use_existing_series(shown: dict[str, set[str]], expression: str) -> None:
     series = set(re.findall(r"\b((?:adaptact|process|nv)_\w+)", expression))
-    shown = {**shown, **list_drift()}
+    shown = {**shown, **list_drift(), **list_source(Path())}
     assert series <= set(shown)
     assert series or expression.startswith("up{")
     labels = set(re.findall(r"(\w+)=", expression))

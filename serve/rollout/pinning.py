@@ -4,7 +4,7 @@ An experiment runs only while its control is what answers whoever names no versi
 the one that there would be without the experiment, and a roll-back leads to what was compared.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from serve.engine.aliases import STABLE
@@ -45,6 +45,19 @@ def find_change(engine: Engine, experiment: Experiment, phase: Phase) -> str | N
             return lost
     control = phase.pins.get(experiment.control.name)
     return None if control is None else _find_other_default(engine, experiment, control)
+
+
+def find_lasting_change(
+    engine: Engine, catch_up: Callable[[], bool], experiment: Experiment, phase: Phase
+) -> str | None:
+    """As `find_change`, once this process follows what others have changed, which `catch_up` sees to.
+
+    Else an alias that was set at another server, just before the experiment was started there, would be the
+    reason to pause it.
+    """
+    if find_change(engine, experiment, phase) is None or not catch_up():
+        return None
+    return find_change(engine, experiment, phase)
 
 
 def find_loss(engine: Engine, variant: str, pin: Pin) -> str | None:

@@ -25,7 +25,7 @@ from serve.rollout.effects import Effects
 from serve.rollout.expense import measure_expense
 from serve.rollout.following import Follower
 from serve.rollout.options import KEPT_PER_SECOND, MOST_AT_ONCE, RolloutOptions
-from serve.rollout.pinning import find_change, prepare
+from serve.rollout.pinning import find_lasting_change, prepare
 from serve.rollout.planning import Planner
 from serve.rollout.promotion import follow_decisions
 from serve.rollout.recorder import Recorder
@@ -87,7 +87,7 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     effects = Effects(engine, trials.follow)
     follow_aliases = (lambda: None) if aliases is None else aliases.follow
     follower = Follower(registry, effects.follow, check=effects.check, follow_aliases=follow_aliases)
-    measure, find = partial(measure_expense, engine), partial(find_change, engine)
+    measure, find = partial(measure_expense, engine), partial(find_lasting_change, engine, follower.catch_up)
     conductor = Conductor(registry, summaries, follower.hurry, measure=measure, find_change=find)
     administration = Administration(engine, registry, summaries, follower.hurry)
     planner = Planner(engine, registry, summaries)

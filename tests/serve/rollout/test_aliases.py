@@ -11,10 +11,13 @@ from prometheus_client import CollectorRegistry
 from serve.engine import Engine, Metrics, open_engine
 from serve.engine.errors import AliasError
 from serve.experiments.errors import StoreError
+from serve.experiments.stages import Phase, Pin
 from serve.experiments.store.aliases import AliasTable
 from serve.experiments.store.database import Store, open_store
 from serve.rollout.aliases import SharedAliases
+from serve.rollout.pinning import find_change, find_lasting_change
 from tests.serve.conftest import options
+from tests.serve.experiments.definitions import make_experiment
 from tests.serve.rollout.variants import put_variants
 
 
@@ -80,18 +83,6 @@ def test_what_one_server_sets_or_removes_the_other_does_once_it_follows(
     assert first.read() == {}
 
 
-def test_a_server_whose_clock_is_ahead_does_not_keep_its_wish(
-    servers: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second = servers
-    monkeypatch.setattr("serve.rollout.aliases.now", lambda: 2**60)
-    first.set("stable", "1")
-    monkeypatch.undo()
-    second.set("stable", "2")
-    first.aliases.follow()
-    assert first.read() == second.read() == {"stable": "2"}
-
-
 def test_what_an_experiment_has_decided_since_is_not_undone(servers: tuple[Server, Server]) -> None:
     first, second = servers
     first.set("stable", "1")
@@ -132,3 +123,37 @@ def test_without_the_database_nothing_changes(servers: tuple[Server, Server], st
     with pytest.raises(StoreError):
         first.set("stable", "1")
     assert first.read() == {}
+
+
+def test_an_experiment_is_not_paused_for_an_alias_that_this_server_does_not_follow_yet(
+    servers: tuple[Server, Server],
+) -> None:
+    first, second = servers
+    first.set("stable", "1")
+    phase = Phase(2, 1, "ramp", 50.0, 0, "anne", "", pins={"control": Pin("digits", "1")})
+
+    def catch_up() -> bool:
+        second.aliases.follow()
+        return True
+
+    late = second.engine, make_experiment(), phase
+    assert find_change(*late) is not None
+    assert find_lasting_change(second.engine, lambda: False, *late[1:]) is None
+    assert find_lasting_change(second.engine, catch_up, *late[1:]) is None
+    first.set("stable", "2")
+    assert find_lasting_change(second.engine, catch_up, *late[1:]) is None
+    catch_up()
+    assert find_lasting_change(second.engine, catch_up, *late[1:]) is not None
+
+
+# The last one, since the engines are shared and know the time it makes up.
+def test_a_server_whose_clock_is_ahead_does_not_keep_its_wish(
+    servers: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = servers
+    monkeypatch.setattr("serve.rollout.aliases.now", lambda: 2**60)
+    first.set("stable", "1")
+    monkeypatch.undo()
+    second.set("stable", "2")
+    first.aliases.follow()
+    assert first.read() == second.read() == {"stable": "2"}

@@ -13,7 +13,7 @@ _RULES = {
 _LEGEND = (
     ("filled", mark("keeps the budgets")),
     ("hollow", mark("beyond the budgets")),
-    ("cross", mark("another is as fast and no worse")),
+    ("cross", mark("beaten by another")),
     ("ring", mark("chosen")),
     ("diamond", mark("knee")),
 )
@@ -71,7 +71,7 @@ def _list_findings(record: FrontRecord, place: int) -> list[str]:
         say("chosen"): place == record.chosen,
         say("knee"): place == record.knee,
         say("beyond the budgets"): not point.passes,
-        say("another is as fast and no worse"): not point.is_best,
+        say("beaten by another"): not point.is_best,
     }
     return [finding for finding, holds in findings.items() if holds]
 

@@ -82,6 +82,8 @@ class RayNodes:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(READY_SECONDS)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
 def main() -> None:

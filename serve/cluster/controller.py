@@ -203,6 +203,8 @@ class Controller:
         """Whether the order is brought about, or is to be given up."""
         staying = [one for one in seen if one.leaving is None and one.name not in steps.remove]
         serving = [one for one in staying if one.is_up and one.digest == wanted.digest]
+        if serving and self._proved is None:
+            self._proved = self._spec
         if steps.failed is not None:
             self._fail(steps.failed, now)
         elif serving and len(serving) == len(staying) and len(serving) >= wanted.count:

@@ -104,7 +104,8 @@ class Keeper:
 
     def __init__(self, settings: Settings, desk: Any) -> None:
         """Take over what there is, or start it; raises `ClusterError`."""
-        self._settings = settings
+        self._settings = self._proved = settings
+        """What is wanted, and what was wanted before the update that is going on."""
         self._desk = desk
         self._own_address = own_address()
         order = make_order(settings, self._own_address)
@@ -127,6 +128,9 @@ class Keeper:
             outcome = self._controller.outcome
             if outcome is not None and self._update is not None:
                 self._outcomes[self._update], self._update = outcome, None
+                if outcome:
+                    self._settings = self._proved
+                self._proved = self._settings
             if outcome == "" and not is_told:
                 on_ready(self._controller.status)
                 is_told = True

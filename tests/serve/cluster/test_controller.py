@@ -256,6 +256,20 @@ def test_the_first_replicas_that_fail_are_tried_elsewhere_and_then_reported() ->
     assert stage.placer.started[-1][1] >= {"node-r1"}
 
 
+def test_a_node_on_which_no_replica_becomes_ready_ends_nothing_that_serves() -> None:
+    stage = Stage()
+    stage.run(0.5)
+    stage.placer.looks["r1"] = replace(stage.placer.looks["r1"], state="ended", reason="no such file")
+    stage.run(3.0)
+    stage.placer.broken.add(stage.order.spec.digest)
+    for name in ("r3", "r4", "r5", "r6"):
+        if name in stage.placer.looks:
+            stage.placer.looks[name] = replace(stage.placer.looks[name], state="ended")
+        stage.run(15.0)
+    assert stage.up == ["10.0.0.1:30002"]
+    assert len(stage.placer.started) > 5
+
+
 def test_a_proxy_that_died_is_started_again_with_the_replicas_of_now(stage: Stage) -> None:
     stage.proxy.is_gone = True
     stage.run(1.0)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from convert.artefact.tokenizer_file import write_tokenizer
 from convert.choosing import write_on_fastest
 from convert.errors import ExportError, UsageError
 from convert.manifest.manifest import Manifest
-from convert.model_io.given import read_samples
+from convert.model_io.given import describe_undefined, read_samples
 from convert.model_io.inputs import InputSpec
 from convert.model_io.runtime import require_provider
 from convert.model_io.samples import SampleSet
@@ -37,7 +38,7 @@ from convert.sources.described import (
 from convert.sources.export import build_graph, list_output_names
 from convert.sources.fold import fold
 from convert.sources.load import load_request
-from convert.sources.opset import OPSETS, choose_opset
+from convert.sources.opset import OPSETS, choose_opset, find_oldest
 from convert.sources.source import Source, SourceRequest
 from convert.tuning.tune import TuningOptions
 from convert.writing import Conversion, FileOptions
@@ -95,7 +96,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     rounding.require_consistent()
     require_computed(precision, provider)
     oldest = OPSET if precision in BITS else OPSETS[0]
-    opset = choose_opset(opset, oldest)
+    choose_opset(opset, oldest)  # before anything is read
     signer = make_signer(sign, password)
 
     on_stage("load")
@@ -104,7 +105,8 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     )
     loaded = describe(load_request(request), given)
     require_known_tokens(loaded)
-    own_sets = read_samples(samples, loaded.inputs) if samples is not None else ()
+    opset = choose_opset(opset, oldest := find_oldest(loaded.graph, oldest))
+    loaded, own_sets = _read_own_samples(loaded, samples)
     rounding_task = rounding.read(loaded.inputs, own_sets)
     tuning = tuning.with_batches(loaded.inputs) if tuning is not None else None
     on_stage("reference")  # before the export takes its memory, and before anything else has the weights
@@ -130,6 +132,14 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
         manifest = work.write_exact_file()
     write_tokenizer(destination, loaded.tokenizer)
     return manifest
+
+
+def _read_own_samples(source: Source, samples: Path | None) -> tuple[Source, tuple[SampleSet, ...]]:
+    """The source, which notes numbers of the user's samples that are not finite, and those samples."""
+    if samples is None:
+        return source, ()
+    own_sets = read_samples(samples, source.inputs)
+    return replace(source, notes=(*source.notes, *describe_undefined(own_sets, source.inputs))), own_sets
 
 
 def _require_usable(provider: str, tuning: TuningOptions | None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from adaptact.languages.catalogue import mark
 from convert.errors import UsageError
 from convert.model_io.array import Array, get_dtype, name_dtype
 from convert.model_io.inputs import InputSpec
@@ -50,6 +51,35 @@ def read_samples(path: Path, inputs: Sequence[InputSpec], name: str = "samples")
         )
         for start in starts
     )
+
+
+def describe_undefined(sets: Sequence[SampleSet], inputs: Sequence[InputSpec]) -> tuple[str, ...]:
+    """A line for each input that is NaN or infinite in some of the user's samples."""
+    lines = []
+    for place, spec in enumerate(inputs):
+        arrays = [samples.arrays[place] for samples in sets]
+        numbers, rows = count_undefined(arrays)
+        if numbers:
+            count = sum(len(array) if array.ndim else 1 for array in arrays)
+            lines.append(
+                mark(
+                    "the samples hold {numbers} NaN or infinite numbers of `{name}`, in {rows} of {count} "
+                    "samples; baselines and budgets leave out what is not finite: take such samples out if "
+                    "the model is not meant to get them"
+                ).format(name=spec.name, numbers=f"{numbers:,}", rows=f"{rows:,}", count=f"{count:,}")
+            )
+    return tuple(lines)
+
+
+def count_undefined(arrays: Sequence[Array]) -> tuple[int, int]:
+    """How many numbers of the arrays are NaN or infinite, and in how many samples, along the first axis."""
+    numbers = rows = 0
+    for array in arrays:
+        if array.dtype.kind == "f":
+            wrong = ~np.isfinite(array)
+            numbers += int(wrong.sum())
+            rows += int(wrong.reshape(len(array), -1).any(axis=1).sum() if array.ndim else wrong)
+    return numbers, rows
 
 
 def _choose_step(first: InputSpec) -> int:

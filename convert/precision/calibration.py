@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationMethod, create_calibrator
 from convert.artefact.file import serialise
 from convert.errors import UsageError
 from convert.model_io.array import Array
-from convert.model_io.given import read_samples
+from convert.model_io.given import count_undefined, read_samples
 from convert.model_io.inputs import InputSpec
 from convert.model_io.samples import SampleSet
 from convert.precision.gate import count_samples
@@ -45,13 +45,14 @@ def read_calibration(path: Path, inputs: Sequence[InputSpec]) -> Calibration:
     file, and for numbers that are not finite, which have no range.
     """
     sets = read_samples(path, inputs, "calibration data")
-    for samples in sets:
-        for spec, array in zip(inputs, samples.arrays, strict=True):
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise UsageError(
-                    f"array `{spec.name}` in `{path}` holds NaN or Inf, expected finite numbers",
-                    hint="leave such samples out of the calibration data",
-                )
+    for place, spec in enumerate(inputs):
+        numbers, rows = count_undefined([samples.arrays[place] for samples in sets])
+        if numbers:
+            raise UsageError(
+                f"array `{spec.name}` in `{path}` holds NaN or Inf: {numbers:,} numbers, in {rows:,} of "
+                f"{count_samples(sets):,} samples, expected finite numbers",
+                hint="leave such samples out of the calibration data",
+            )
     whole = Calibration(sets, 0).used
     step = max(1, -(-whole // MOST_SAMPLES))
     chosen = sets[::step]

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from convert.graph.edit import Edit
 from convert.graph.nodes import get_constant, get_scalar, list_operand_orders
 from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.small_weights import follows_small_weights
 
 
 def _rewrite(node: ir.Node) -> Outcome:
@@ -18,6 +19,8 @@ def _rewrite(node: ir.Node) -> Outcome:
     for value, bound in list_operand_orders(node):
         if value is None or get_constant(value) is not None or get_constant(bound) is None:
             continue
+        if follows_small_weights(value):
+            return None
         number = get_scalar(bound, beside=value)
         if number is None or dtype is None or not dtype.is_floating_point():
             return Declined("the bound is not one constant floating point number")

@@ -10,11 +10,14 @@ import onnx_ir as ir
 from convert.graph.bounds import match_bounds
 from convert.graph.edit import Edit
 from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.small_weights import follows_small_weights
 
 
 def _rewrite(node: ir.Node) -> Outcome:
     bounded = match_bounds(node)
     if bounded is None or bounded.low.size != 1 or bounded.high.size != 1:
+        return None
+    if follows_small_weights(bounded.value):
         return None
     if not (bounded.low <= bounded.high).all():
         return Declined("the bounds cross")

@@ -30,6 +30,8 @@ _BYTES: dict[int, int] = {
         *(TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64),
     )
 }
+_HALVES = (TensorProto.INT4, TensorProto.UINT4)
+"""Two of these numbers share a byte, and an entry."""
 _Key = tuple[str, str]
 
 
@@ -148,7 +150,8 @@ def _require_sound(tensor: TensorProto, path: Path) -> Path | None:
     if tensor.data_type == TensorProto.STRING:
         _require_amount(tensor, len(tensor.string_data), count, path)
         return None
-    item = _BYTES.get(tensor.data_type)
+    halves = tensor.data_type in _HALVES
+    count, item = ((count + 1) // 2, 1) if halves else (count, _BYTES.get(tensor.data_type))
     if item is None:
         raise build_error(
             path, f"has the tensor `{tensor.name[:100]}` of a type ({tensor.data_type}) not read here"

@@ -6,11 +6,22 @@ import onnx_ir as ir
 
 from convert.errors import ExportError, UsageError
 from convert.graph.edit import Edit
+from convert.graph.small_weights import has_blocks
 
 OPSETS = range(17, 24)
 DEFAULT_OPSET = 20
 OLDEST_WRITTEN = 18
 """The oldest that torch's newer exporter writes."""
+
+
+BLOCKS_OPSET = 21
+"""The oldest whose `DequantizeLinear` has blocks, and 4 bits."""
+
+
+def find_oldest(graph: ir.Model | None, oldest: int) -> int:
+    """The oldest opset that will do for a graph of the user's, which `oldest` is the least of."""
+    blocks = graph is not None and any(has_blocks(node) for node in graph.graph.all_nodes())
+    return max(oldest, BLOCKS_OPSET) if blocks else oldest
 
 
 def choose_opset(asked: int | None, oldest: int) -> int:
@@ -22,7 +33,7 @@ def choose_opset(asked: int | None, oldest: int) -> int:
         return max(DEFAULT_OPSET, oldest)
     if asked in OPSETS and asked < oldest:
         raise UsageError(
-            f"opset {asked} was asked for, and this precision needs {oldest}", hint=f"--opset {oldest}"
+            f"opset {asked} was asked for, and weights of few bits need {oldest}", hint=f"--opset {oldest}"
         )
     return asked
 

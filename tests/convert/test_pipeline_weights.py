@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
 from convert.errors import PrecisionError, UsageError
@@ -13,6 +14,7 @@ from convert.evidence.rounding_tables import describe_cost
 from convert.model_io.inputs import InputSpec
 from convert.pipeline import convert
 from convert.precision.budgets import BudgetOptions, Precision
+from convert.precision.fusion import find_expanded
 from tests.convert.precision.networks import make_samples
 from tests.convert.precision.test_weights import keeps_small
 from tests.serve.engine.loading import load_session
@@ -60,9 +62,16 @@ def test_a_server_loads_the_file_and_what_it_saves_is_recorded(
     assert np.abs(result - expected).max() < 0.2 * np.abs(expected).max()
     assert session.sized_by_shapes
 
+    again = convert(file, tmp_path / "again.onnx", external_data="never")
+    assert again.opset == 21
+    assert (tmp_path / "again.onnx").stat().st_size < 300 * 256 * 4 / 3
+    assert find_expanded(ir.load(tmp_path / "again.onnx")) == set()
+    with pytest.raises(UsageError, match="opset 20 was asked for, and weights of few bits need 21"):
+        convert(file, tmp_path / "old.onnx", opset=20)
+
 
 def test_an_opset_that_has_no_blocks_is_refused_before_loading(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="opset 20 was asked for, and this precision needs 21"):
+    with pytest.raises(UsageError, match="opset 20 was asked for, and weights of few bits need 21"):
         convert(tmp_path / "missing.pt", tmp_path / "m.onnx", precision="weights-int8", opset=20)
 
 

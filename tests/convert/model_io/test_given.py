@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convert.errors import UsageError
-from convert.model_io.given import read_samples
+from convert.model_io.given import describe_undefined, read_samples
 from convert.model_io.inputs import parse_input
 
 X = parse_input("x:float32[N,3]")
@@ -74,3 +74,14 @@ def test_samples_out_of_bounds_are_refused(tmp_path: Path, shape: tuple[int, ...
     np.savez(tmp_path / "s.npz", x=np.zeros(shape, np.float32))
     with pytest.raises(UsageError, match=reason):
         read_samples(tmp_path / "s.npz", [parse_input("x:float32[12<=N<=48,T<=8]")])
+
+
+def test_numbers_that_are_not_finite_are_counted(tmp_path: Path) -> None:
+    x = np.zeros((400, 2), np.float32)
+    x[3], x[350, 1] = np.nan, np.inf
+    np.savez(tmp_path / "x.npz", x=x, count=np.zeros(400, np.int64))
+    specs = [parse_input(text) for text in ("count:int64[N]", "x:float32[N,2]")]
+    sets = read_samples(tmp_path / "x.npz", specs)
+    (line,) = describe_undefined(sets, specs)
+    assert "hold 3 NaN or infinite numbers of `x`, in 2 of 400 samples" in line
+    assert describe_undefined((), specs) == ()

@@ -189,8 +189,8 @@ class _Search:
         exact = points[1] if self._is_by_accuracy else min(points[1:], key=self._measure_loss)
         lines = "; ".join(exact.losses.list_overspent(self._budgets))
         return PrecisionError(
-            f"int8 failed its gate: of {len(points) - 1} files of the front even the one with {exact.places} "
-            f"of {whole.places} places in int8 is beyond its budgets: {lines}",
+            f"int8 failed its gate: even the front's file with {exact.places} of {whole.places} places in "
+            f"int8, of {len(points) - 1} tried, is beyond the budgets: {lines}",
             hint=f"{spent:.0f} s were used: give more time by --front-seconds, or allow more by the option "
             "in brackets",
         )

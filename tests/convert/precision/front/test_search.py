@@ -123,7 +123,7 @@ def test_a_front_without_a_bend_has_no_knee() -> None:
 
 def test_nothing_is_given_where_every_file_loses_too_much() -> None:
     with pytest.raises(
-        PrecisionError, match=r"of 3 files of the front even the one with 1 of 3 places in int8 .*: output"
+        PrecisionError, match=r"even the front's file with 1 of 3 places in int8, of 3 tried, .*: output"
     ):
         _quantise(budgets=BudgetOptions(max_error=1e-9))
 

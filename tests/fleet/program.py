@@ -36,6 +36,8 @@ def wait_until(is_so: Callable[[], bool], what: str, seconds: float = READY_SECO
 class Program:
     """A command that answers at `ready_url` with 200 once it has started; what it writes is in `log`."""
 
+    ready_seconds = READY_SECONDS
+
     def __init__(
         self, command: Sequence[str], ready_url: str, log: Path, environment: Mapping[str, str] | None = None
     ) -> None:
@@ -51,7 +53,8 @@ class Program:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, env=self._environment, start_new_session=True
             )
-        return wait_until(self._answers, f"`{self._command[0]}` answers (its log is {self._log})")
+        what = f"`{self._command[0]}` answers (its log is {self._log})"
+        return wait_until(self._answers, what, self.ready_seconds)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """It has ended; SIGKILL is for its children too."""

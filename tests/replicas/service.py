@@ -38,6 +38,7 @@ SLOW_TURNS = 60_000
 class Command(Program):
     """`adaptact serve --cluster`, started once as many replicas serve as must."""
 
+    ready_seconds = 600.0
     service: "Service"
 
     def _answers(self) -> bool:

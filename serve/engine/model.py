@@ -79,7 +79,7 @@ class ServedModel:
         self.choice: ProviderChoiceRecord | None = None
         """How its provider was chosen, where it was measured."""
         self.memory = ModelMemory()
-        """What it takes, as far as the options ask for it."""
+        """What it takes; nothing where no budget asks for it."""
         self.loaded_milliseconds = int(1000 * time())
         self.metrics = metrics
         self.config = _fit_rows(config, self.signature)

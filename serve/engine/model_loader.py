@@ -85,7 +85,8 @@ class ModelLoader:
             self._chooser.request(self._make_task(entry, config, model.digest), model.manifest, then)
 
     def _load(self, entry: ModelFile, config: ModelConfig, cancellation: Cancellation) -> ServedModel:
-        stamp, before = read_fingerprint(entry), read_resident()
+        stamp = read_fingerprint(entry)
+        before = read_resident() if self._options.memory is not None else None
         policies = self._options.policies
         with self._open_checked(entry) as files:
             weights = self._weights if self._weights is not None and self._weights.suits(files) else None
@@ -99,7 +100,9 @@ class ModelLoader:
         metrics = self._metrics.for_version(entry.name, entry.version)
         model = ServedModel(entry.name, entry.version, session, metrics, config, cancellation)
         model.digest, model.choice = digest, choice
-        model.memory = measure_memory(before, session.file_bytes, is_shared=session.has_shared_weights)
+        if before is not None:
+            is_shared = session.has_shared_weights
+            model.memory = measure_memory(before, session.file_bytes, is_shared=is_shared)
         model.footprint = make_footprint(entry, self._options, model.provider, model.threads)
         if self._options.observe is not None:
             model.observer = self._options.observe(model, partial(self._load_again, entry, stamp))

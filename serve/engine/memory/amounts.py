@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from adaptact.memory import release_free_pages
+
 STATUS = Path("/proc/self/status")
 RESIDENT = re.compile(r"^Rss(Anon|File):\s+(\d+) kB$", re.MULTILINE)
 PLAIN_GROWTH = 2
@@ -31,7 +33,8 @@ class ModelMemory:
 
 
 def read_resident() -> ModelMemory:
-    """What this process has in memory; nothing where the system does not say."""
+    """What this process has in memory and does not only keep; nothing where the system does not say."""
+    release_free_pages()
     try:
         found = {name: 1024 * int(size) for name, size in RESIDENT.findall(STATUS.read_text())}
     except OSError:

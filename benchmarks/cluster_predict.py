@@ -1,6 +1,6 @@
-"""`python -m benchmarks.cluster_predict`: a model's file over rows of Parquet: here, as tasks, by Ray Data.
+"""`python -m benchmarks.cluster_predict`: a model's file over rows of Parquet, here and on a cluster.
 
-Each way takes turns with the others; what counts is the processor time of all its processes, which other work
+Both ways take turns; what counts is the processor time of all its processes, which other work
 on the machine changes little, and the wall-clock time of the fastest turn.
 """
 
@@ -16,18 +16,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import psutil
 
 from adaptact.cluster import TaskCluster
-from benchmarks.spark_predict import write_model, write_rows
+from benchmarks.spark_predict import ROWS, write_model, write_rows
 from serve.client.batch.offline.cluster import answer_on_cluster
-from serve.client.batch.offline.rows import answer_arrays, load_once
 from serve.client.batch.offline.run import AnswerShards, OfflineRequest, answer_in_threads, predict_offline
 from tests.replicas.nodes import RayNodes
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "cluster_predict.md"
-ROWS, FILES, TURNS, NODES = 200_000, 4, 3, 2
+FILES, TURNS, NODES = 4, 3, 2
 
 
 def main() -> None:
@@ -43,9 +41,6 @@ def main() -> None:
             "this process, one core": lambda: _predict(model, rows, answer_in_threads(1)),
             f"tasks on a cluster of {NODES} nodes of one core": lambda: _predict(
                 model, rows, answer_on_cluster(TaskCluster(ray), None)
-            ),
-            "the same nodes by Ray Data: `map_batches` by actors, no journal, in any order": lambda: (
-                _predict_by_ray_data(model, rows, Path(folder, "parts"))
             ),
         }
         measured: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
@@ -73,27 +68,6 @@ def _open_ray(folder: Path) -> Iterator[Any]:
 def _predict(model: Path, rows: Path, answer: AnswerShards) -> None:
     request = OfflineRequest(model, rows, rows.with_name("answers.npz"), restart=True)
     predict_offline(request, answer, lambda done, rows: None)
-
-
-class Answer:
-    """What an actor of Ray Data does with a block's rows."""
-
-    def __init__(self, model: str) -> None:
-        self._model = load_once(Path(model))
-
-    def __call__(self, block: dict[str, Any]) -> dict[str, Any]:
-        """The answers to the rows."""
-        return answer_arrays(self._model, {"x": np.stack(block["x"])})
-
-
-def _predict_by_ray_data(model: Path, rows: Path, target: Path) -> None:
-    import ray.data  # noqa: PLC0415
-
-    shutil.rmtree(target, ignore_errors=True)
-    data = ray.data.read_parquet(str(rows), columns=["x"])
-    pool = ray.data.ActorPoolStrategy(size=NODES)
-    answers = data.map_batches(Answer, batch_size=8192, compute=pool, fn_constructor_args=[str(model)])
-    answers.write_parquet(str(target))
 
 
 def _measure(way: Callable[[], None]) -> tuple[float, float]:

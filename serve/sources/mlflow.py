@@ -66,7 +66,7 @@ class MlflowSource:
         authority = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH")
         self._base = base
         self._web = WebClient(
-            base, authority=Path(authority) if authority else None, auth=_read_credentials(base)
+            base, authority=Path(authority) if authority else None, auth=_read_credentials()
         )
         self._elsewhere: dict[str, tuple[Source, SourceFile]] = {}
         """By path, the files that are not the registry's own."""
@@ -214,22 +214,21 @@ def _name_model(files: list[SourceFile]) -> list[SourceFile]:
     return [replace(file, path=MODEL_FILE) if file is onnx[0] else file for file in files]
 
 
-def _read_credentials(base: httpx.URL) -> httpx.Auth | None:
+def _read_credentials() -> httpx.Auth | None:
     """By MLflow's own variables: a token, or a user and a password."""
     token, user = os.environ.get("MLFLOW_TRACKING_TOKEN"), os.environ.get("MLFLOW_TRACKING_USERNAME")
     if token:
-        return BearerAuth(token, base.host)
+        return BearerAuth(token)
     return httpx.BasicAuth(user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if user else None
 
 
 class BearerAuth(httpx.Auth):
-    """A token, for one host only."""
+    """A token; httpx drops it where a redirection leads to another host."""
 
-    def __init__(self, token: str, host: str) -> None:
-        self._token, self._host = token, host
+    def __init__(self, token: str) -> None:
+        self._token = token
 
     def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
         """The request with the token."""
-        if request.url.host == self._host:
-            request.headers["Authorization"] = f"Bearer {self._token}"
+        request.headers["Authorization"] = f"Bearer {self._token}"
         yield request

@@ -40,6 +40,18 @@ def test_an_object_that_changes_after_the_list_is_refused(bucket: "MemoryStore")
         source.open(file)
 
 
+def test_a_server_that_does_not_heed_conditions_cannot_send_another_object(
+    bucket: "MemoryStore", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    obstore.put(bucket, "digits/1/model.onnx", b"old")
+    source = S3Source("s3://bucket")
+    [file] = source.list_files()
+    obstore.put(bucket, "digits/1/model.onnx", b"new")
+    monkeypatch.setattr("obstore.get", lambda store, path, options, real=obstore.get: real(store, path))
+    with pytest.raises(PartRefusedError, match="has changed since it was listed"):
+        source.open(file)
+
+
 def test_a_digest_in_the_object_s_metadata_counts(bucket: "MemoryStore", tmp_path: Path) -> None:
     for version, digest in (("1", sha256(b"net")), ("2", sha256(b"other"))):
         obstore.put(bucket, f"digits/{version}/model.onnx", b"net", attributes={"sha256": digest})

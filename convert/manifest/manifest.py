@@ -1,7 +1,6 @@
 """The evidence in a converted model's file: its source, the conversion, and its parity.
 
-JSON under MANIFEST_KEY in the model's `metadata_props`. Standard library only: a server has neither torch
-nor onnx.
+JSON under MANIFEST_KEY in the model's `metadata_props`. Standard library only, since a server reads it.
 """
 
 import dataclasses
@@ -290,8 +289,7 @@ def _require_readable(format_: object) -> None:
     match = re.fullmatch(pattern, format_) if isinstance(format_, str) else None
     if match is None:
         raise ManifestError(f"the manifest's format is `{str(format_)[:40]}`, expected `{FORMAT}`")
-    major = int(version.partition(".")[0])
-    if int(match[1]) != major:
+    if int(match[1]) != (major := int(version.partition(".")[0])):
         raise ManifestError(
             f"the manifest's format is `{format_}`, and this version of adaptact reads `{kind}/{major}.x`: "
             "read the file with the version that wrote it, or a newer one"

@@ -29,12 +29,12 @@ def replace_file(path: Path) -> Iterator[Path]:
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     try:
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         if error.errno not in _UNSYNCED:
             raise
@@ -95,7 +95,8 @@ def _require_replaceable(path: Path) -> None:
         raise OSError(errno.EEXIST, "what stands there is no file", str(path))
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """The file's content, or the folder's list of names, is on the disk; raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from adaptact.files import replace_file
+from adaptact.files import replace_file, sync
 from serve.engine.repository import NAME, VERSION
 from serve.sources.errors import SourceError
 from serve.sources.parts import Key, Part
@@ -166,7 +166,7 @@ class LocalCopy:
             if replaced.exists():
                 replaced.rename(place)
             raise
-        _sync(place.parent)
+        sync(place.parent)
         shutil.rmtree(replaced, ignore_errors=True)
 
     def _settle(self) -> None:
@@ -209,12 +209,4 @@ def _write_record(folder: Path, record: dict[str, CopiedFile]) -> None:
 
 def _sync_folders(folder: Path) -> None:
     for parent, _, _ in os.walk(folder):
-        _sync(Path(parent))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(Path(parent))

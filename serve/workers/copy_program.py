@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 
 from adaptact.exit_codes import FAILED, FINE, WRONG_USE
@@ -30,7 +31,8 @@ def main() -> int:
     configure_log(options.log_level, LOG_FORMAT)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log addresses with signatures in them
     if not is_first:
-        os.nice(NICENESS)
+        with suppress(OSError):  # a service may forbid it
+            os.nice(NICENESS)
     try:
         status = synchronise(partial(open_source, options.url, options.latest), options, is_first=is_first)
     except (StartupError, OSError) as error:

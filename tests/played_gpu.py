@@ -1,11 +1,13 @@
 """GPUs' providers where there is no GPU: installed, with a device, and computing on the CPU."""
 
+from typing import Any
+
 import pytest
 
 from adaptact.providers import catalogue
 from adaptact.providers.built_in import CudaProvider
 from adaptact.providers.catalogue import PROVIDERS, find_provider
-from adaptact.providers.provider import Options, Ort, Precision
+from adaptact.providers.provider import Options, Ort
 from adaptact.providers.tensorrt_rtx import TensorRtRtxProvider
 
 
@@ -21,16 +23,8 @@ class PlayedCuda(CudaProvider):
     def require(self) -> None:
         """There is a device."""
 
-    def open(
-        self,
-        model: bytes | str,
-        options: Ort,
-        *,
-        precision: Precision = "fp32",
-        more: Options | None = None,
-        device: int = 0,
-    ) -> Ort:
-        self.opened.append((dict(more or {}), device))
+    def open(self, model: bytes | str, options: Ort, **how: Any) -> Ort:
+        self.opened.append((how.get("more") or {}, how.get("device", 0)))
         return find_provider("cpu").open(model, options)
 
 

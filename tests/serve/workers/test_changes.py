@@ -169,7 +169,7 @@ def test_a_change_that_cannot_be_repeated_is_logged(
 
 
 def make_report(limit: int) -> dict[str, Any]:
-    return {"limit": limit, "need": [4, 3], "models": {"a": [0, 5, 1, False], "b": [0, 5, 2, False]}}
+    return {"limit": limit, "need": [4, 3], "models": {"a": [0, 5, 1, False], "b": [0, 5, 2, True]}}
 
 
 def test_all_workers_make_room_for_a_model_before_they_load_it() -> None:
@@ -183,7 +183,7 @@ def test_all_workers_make_room_for_a_model_before_they_load_it() -> None:
 
 
 def test_where_room_cannot_be_made_nothing_is_changed() -> None:
-    worker = make_worker(memory=make_report(3))
+    worker = make_worker(memory=make_report(11))
     with pytest.raises(ModelUnloadedError):
         broadcast(ChangeBroadcaster([worker]), "in room", "new", "load", None)
     assert asked(worker) == [["memory", "new"]]

@@ -12,6 +12,7 @@ from serve.engine import Engine
 from serve.engine.errors import ModelUnavailableError, ModelUnloadedError, UnknownModelError
 from serve.engine.memory import budget
 from serve.engine.memory.amounts import LEAST, ModelMemory
+from serve.engine.memory.collector import MEMORY, TOGETHER
 from serve.engine.memory.options import MemoryOptions
 from tests.serve import models
 from tests.serve.engine.conftest import Opened
@@ -280,3 +281,8 @@ def test_a_model_that_is_alone_is_loaded_whatever_is_expected_of_it(opened: Open
     assert engine.names() == ["m0"]
     assert run(ask(engine, "m1")) == [1.0]
     assert engine.names() == ["m1"]
+
+
+def test_the_page_names_every_series() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "observability.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in page for name in (MEMORY, *TOGETHER))

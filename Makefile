@@ -113,7 +113,7 @@ bench-forms: install  ## measure every exact form by each provider on one and on
 bench-front: install  ## measure loss over time between float32 and static int8 on two nets, and draw one (4 minutes)
 	$(BIN)/python -m benchmarks.front
 
-bench-int8: install  ## measure static int8 beside NNCF's on five nets (peers; 5 minutes)
+bench-int8: install  ## measure static int8 beside NNCF's on five nets (peers; 9 minutes)
 	$(BIN)/python -m benchmarks.int8 --peer $(PEERS)/nncf/bin/python
 
 bench-shared-weights: install  ## measure what four workers with one copy of large weights take (4 minutes)

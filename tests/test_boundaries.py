@@ -32,7 +32,8 @@ NOT_LOADED = [
     ("serve.protocol.predict", (*TRAINER, *WEB)),
     ("serve.grpc.server", (*TRAINER, *WEB, "grpc", "serve.rest")),
     ("serve.observe.observers", (*TRAINER, *WEB, "opentelemetry", "serve.rest")),
-    ("serve.cli", TRAINER),
+    ("serve.cli", (*TRAINER, "ray", "serve.cluster")),
+    ("serve.cluster.command", (*TRAINER, "ray")),
     ("serve.client", (*TRAINER, *WEB, "convert", "pydantic", "onnxruntime", "orjson", "simdjson", "grpc")),
     (
         "serve.client.experiments.command",

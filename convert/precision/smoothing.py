@@ -8,7 +8,7 @@ the error that rounding leaves in the layers' results, and nothing is where that
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -25,7 +25,6 @@ SHARES = (0.25, 0.5, 0.75)
 """The powers of a channel's largest input that are moved; the rest of the factor is of its weights."""
 WORTH = 0.95
 """Less than this share of the error has to be left, or else nothing is moved."""
-SAMPLES = 16
 _SMALLEST = 1e-5
 
 
@@ -49,8 +48,7 @@ def smooth(model: ir.Model, sets: Sequence[SampleSet]) -> tuple[ir.Model, tuple[
     if not places or not sets:
         return model, ()
     names = [place.node.outputs[0].name or "" for place in places]
-    first = replace(sets[0], arrays=tuple(array[:SAMPLES] for array in sets[0].arrays))
-    rows = measure_rows(model, names, first)
+    rows = measure_rows(model, names, sets[0])
     changed = []
     for place, name in zip(places, names, strict=True):
         factors = choose_factors(rows[name], [_read_weights(layer) for layer in place.layers])

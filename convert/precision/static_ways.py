@@ -6,7 +6,6 @@ or of the layers that read it, does not tell which range is best for the outputs
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
@@ -64,14 +63,10 @@ def make_plain_scheme(
 
 
 def _take_first(sets: Sequence[SampleSet]) -> list[SampleSet]:
-    """The first sets, of COMPARED_SAMPLES or a set less; of one larger set as many."""
-    first, *others = sets
-    cut = replace(first, arrays=tuple(array[:COMPARED_SAMPLES] for array in first.arrays))
-    totals = accumulate(count_samples([samples]) for samples in (cut, *others))
-    return [
-        cut,
-        *(each for each, total in zip(others, list(totals)[1:], strict=True) if total <= COMPARED_SAMPLES),
-    ]
+    """The first set, and others up to COMPARED_SAMPLES in all; none is cut, as a batch may be fixed."""
+    totals = accumulate(count_samples([samples]) for samples in sets)
+    within = [samples for samples, total in zip(sets, totals, strict=True) if total <= COMPARED_SAMPLES]
+    return within or list(sets[:1])
 
 
 def _run(graph: ir.Model, sets: Sequence[SampleSet]) -> list[dict[str, Array]]:

@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from convert.artefact.file import serialise
+from convert.model_io.inputs import parse_input
 from convert.model_io.runtime import Session
 from convert.precision.distributions import Distribution
 from convert.precision.sites import find_sites
 from convert.precision.static_ways import METHODS, make_plain_scheme, make_static_schemes
+from tests.convert.models import optimise_model
 from tests.convert.precision.networks import as_own_samples, build_network, make_samples
 
 
@@ -28,6 +32,14 @@ def test_few_and_uneven_sets_are_compared_too() -> None:
     _, spec, graph = build_network("rows")
     sets = (*as_own_samples(make_samples(spec, 3)), *as_own_samples(make_samples(spec, 100)))
     schemes = make_static_schemes(graph, find_sites(graph, {}), sets)
+    assert all(scheme.is_rounding(()) for scheme in schemes)
+
+
+def test_a_large_batch_is_compared_whole() -> None:
+    torch.manual_seed(0)
+    spec = parse_input("tokens:float32[80,3,16]")
+    graph = optimise_model(nn.Sequential(nn.LayerNorm(16), nn.Linear(16, 8)), spec).model
+    schemes = make_static_schemes(graph, find_sites(graph, {}), as_own_samples(make_samples(spec, 80)))
     assert all(scheme.is_rounding(()) for scheme in schemes)
 
 

@@ -5,6 +5,7 @@ Ray is imported where a cluster is opened, and its reports to its maker are off.
 
 import logging
 import os
+import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ TRIES = 5
 TASKS_A_CORE = 2
 """So many wait on each core, so that none is idle while a result is kept."""
 LOOK_SECONDS = 0.5
+CONNECT_SECONDS = 10.0
+HOW_TO_BEGIN = "`ray start --head` begins one, `ray start --address HOST:6379` on other machines joins it"
 AUTO = "auto"
 
 _Shared = TypeVar("_Shared")
@@ -92,6 +95,7 @@ def open_cluster(address: str) -> Iterator[TaskCluster]:
 
     Raises `ClusterError` where Ray is not installed, and where no cluster answers.
     """
+    _require_listening(address)
     # Ray reports its use to its maker unless it is told not to, before it is imported.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # Its next release leaves devices alone where none are asked for, as this one does once it is told.
@@ -105,10 +109,7 @@ def open_cluster(address: str) -> Iterator[TaskCluster]:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         where = "on this machine, nor one that RAY_ADDRESS names" if address == AUTO else f"at `{address}`"
-        raise ClusterError(
-            f"there is no cluster {where}: {error}",
-            "`ray start --head` begins one, `ray start --address HOST:6379` on other machines joins it",
-        ) from error
+        raise ClusterError(f"there is no cluster {where}: {error}", HOW_TO_BEGIN) from error
     # What Ray has to say of lost nodes it would print among the results, and only this switch stops it.
     ray._private.worker._worker_logs_enabled = False
     try:
@@ -135,6 +136,18 @@ def _do(version: str, task: Callable[[_Shared, _Item], _Result], shared: _Shared
             "install the same version on every node",
         )
     return task(shared, item)
+
+
+def _require_listening(address: str) -> None:
+    """Raises `ClusterError` where nothing listens at the address, which Ray would try for many minutes."""
+    known = os.environ.get("RAY_ADDRESS", "") if address == AUTO else address
+    host, _, port = known.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(f"there is no cluster at `{known}`: {error}", HOW_TO_BEGIN) from error
 
 
 def _require_tries(tries: int, error: Exception) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adaptact import cluster
-from adaptact.cluster import TRIES, TaskCluster
+from adaptact.cluster import TRIES, TaskCluster, open_cluster
 from adaptact.errors import ClusterError
 from adaptact.options import name_cluster
 
@@ -94,6 +94,16 @@ def test_nodes_of_another_version_are_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cluster, "name_node", lambda: "ab12")
     with pytest.raises(ClusterError, match=r"node ab12 has adaptact .*, and this command is 0\.0\.1"):
         cluster._do("0.0.1", scale, 1, 1)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:99999", "auto"])
+def test_an_address_at_which_nothing_listens_is_refused_at_once(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(ClusterError, match="there is no cluster at") as caught, open_cluster(address):
+        pass
+    assert "ray start --head" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import gc
 import inspect
 import logging
 import os
+import re
 import resource
 import signal
 import socket
@@ -35,6 +36,8 @@ OPEN_TO_ALL = (
     "model; make keys with `adaptact key`, or listen on 127.0.0.1"
 )
 STDERR = 2
+PASSWORD = re.compile("//[^/]*@")
+"""In an address."""
 OWN_DESCRIPTORS = 256
 """A process's descriptors beside its connections: refused ones, shared memory, files, sockets."""
 
@@ -208,7 +211,9 @@ def _list_problems(error: Exception) -> Iterator[str]:
         if problem["type"] == "missing":
             yield f"`{_option_name(name)}` is missing; expected: {Settings.model_fields[name].description}"
         elif name in Settings.model_fields:
-            yield f"`{_option_name(name)}` has a wrong value `{problem['input']}`: {problem['msg']}"
+            value = PASSWORD.sub("//…@", str(problem["input"]))
+            reason = problem["msg"].removeprefix("Value error, ")
+            yield f"`{_option_name(name)}` has a wrong value `{value}`: {reason}"
         else:
             yield f"`{FILE}` has an unknown setting `{name}`"
 

@@ -1,7 +1,7 @@
 """The served versions of each model, found by version number, by alias, or as the default."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import time_ns
@@ -161,6 +161,15 @@ class Catalogue:
             with suppress(KeyError):  # it may never have been shown
                 self._metrics.ready.remove(name, version)
 
+    def _list_known(self) -> list[str]:
+        """The names of the models that answer, at once or after a request has loaded them."""
+        on_demand = (
+            name
+            for name, entries in self._entries.items()
+            if any(isinstance(entry, OnDemandEntry) for entry in entries.values())
+        )
+        return sorted({*self._served, *on_demand})
+
     def _raise_missing(self, name: str, version: str | None) -> ServedModel:
         """Raise the error for a name or a version that cannot answer."""
         entries, aliases = self._entries.get(name, {}), self._aliases.read(name)
@@ -172,15 +181,21 @@ class Catalogue:
                     raise ModelUnloadedError(f"model {quote(name)} version {quote(entry.version)} {reason}")
                 raise ModelUnavailableError(f"model {quote(name)} version {quote(entry.version)} {reason}")
         if not entries:
-            raise UnknownModelError(
-                f"Request for unknown model: {quote(name)} is not found; models: {quote_names(self.names())}"
-            )
+            known = quote_names(self._list_known())
+            raise UnknownModelError(f"Request for unknown model: {quote(name)} is not found; models: {known}")
         if meant != version:
             raise ModelUnavailableError(
                 f"model {quote(name)} has no version {quote(meant)}, which its alias "
                 f"{quote(version or STABLE)} means"
             )
+        versions = _list_versions(self.served(name), entries)
         raise UnknownModelError(
             f"Request for unknown model: {quote(name)} version {quote(version)} is not found; "
-            f"versions: {quote_names(list(self.served(name)))}; aliases: {quote_names(list(aliases))}"
+            f"versions: {quote_names(versions)}; aliases: {quote_names(list(aliases))}"
         )
+
+
+def _list_versions(served: Iterable[str], entries: Mapping[str, IndexEntry]) -> list[str]:
+    """The versions that answer, at once or after a request has loaded them."""
+    on_demand = (version for version, entry in entries.items() if isinstance(entry, OnDemandEntry))
+    return sorted({*served, *on_demand}, key=int)

@@ -11,8 +11,13 @@ def check_address(address: str) -> None:
     if not address.startswith(KINDS):
         known = ", ".join(f"`{kind}`" for kind in KINDS)
         raise ValueError(f"expected an address that begins with one of {known}")
-    if not address.startswith("models:") and "@" in urlsplit(address).netloc:
+    if address.startswith("models:"):
+        return
+    parts = urlsplit(address)
+    if "@" in parts.netloc:
         raise ValueError("an address holds no password; credentials come from the environment")
+    if not parts.hostname or parts.port == 0:  # a port that is no number is an error of its own
+        raise ValueError("expected the name of a bucket, or of a registry, after `//`")
 
 
 def is_own(url: str) -> bool:

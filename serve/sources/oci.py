@@ -25,7 +25,7 @@ from serve.engine.repository import DESCRIBING, VERSION
 from serve.sources.address import is_own
 from serve.sources.errors import SourceError
 from serve.sources.source import Download, SourceFile
-from serve.sources.web import WebClient, parse_object, read_pieces, require_fine
+from serve.sources.web import WebClient, parse_object, parse_url, read_pieces, require_fine
 
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -143,7 +143,7 @@ class OciSource:
         if scheme.lower() != "bearer" or not realm.startswith(("https://", "http://")):
             raise SourceError(f"`{self._artefact.registry}` asks for an authorization that is not known")
         query = {name: challenge[name] for name in ("service", "scope") if name in challenge}
-        url = httpx.URL(realm).copy_merge_params(query)
+        url = parse_url(realm).copy_merge_params(query)
         answer, content = self._web.read(url, LARGEST_TOKEN, {"Authorization": basic} if basic else {})
         require_fine(answer, b"")
         given = parse_object(content, f"the token of `{url.host}`")
@@ -160,7 +160,7 @@ def _read_layer(layer: object, what: str) -> SourceFile:
     title = notes.get(TITLE) if isinstance(notes, dict) else None
     digest, size = fields.get("digest"), fields.get("size")
     match = DIGEST.fullmatch(digest) if isinstance(digest, str) else None
-    if not isinstance(title, str) or match is None or not isinstance(size, int):
+    if not isinstance(title, str) or match is None or type(size) is not int:
         raise SourceError(
             f"{what} has a layer without title, size or SHA-256; expected a layer for each file, as "
             "`oras push` writes them"

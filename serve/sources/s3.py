@@ -29,6 +29,7 @@ WHOLE = timedelta(hours=24)
 """For one file; a slow one is given up by whoever reads it."""
 RETRIES, RETRY = 3, timedelta(seconds=60)
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+NO_KEY = "; AWS_ACCESS_KEY_ID is not set, so that only a role of this machine could give access"
 IN_THE_CLEAR = (
     "endpoint `%s` is without TLS, so that whoever is on the way could change models; take https, or set "
     "AWS_ALLOW_HTTP=true"
@@ -81,7 +82,8 @@ class S3Source:
             raise self._tell(error) from error
 
     def _tell(self, error: Exception) -> SourceError:
-        return SourceError(f"`{self._where}` cannot be read: {first_line(error)}")
+        hint = "" if os.environ.get("AWS_ACCESS_KEY_ID") else NO_KEY
+        return SourceError(f"`{self._where}` cannot be read: {first_line(error)}{hint}")
 
 
 def _make_store(bucket: str, timeout: timedelta) -> S3Store:

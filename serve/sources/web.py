@@ -71,6 +71,14 @@ def read_pieces(response: httpx.Response) -> Iterator[bytes]:
         yield from response.iter_raw()
 
 
+def parse_url(text: str) -> httpx.URL:
+    """The URL; raises `SourceError` for a text that is none."""
+    try:
+        return httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise SourceError(f"{quote(text)} is no URL: {error}") from error
+
+
 def parse_object(content: bytes, what: str) -> dict[str, object]:
     """The JSON object; raises `SourceError` for anything else."""
     try:

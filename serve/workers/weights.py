@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from serve.engine.errors import quote
 from serve.engine.weights.folder import WeightsFolder, find_usual_folder
 from serve.settings import MEBIBYTE, Settings
 
@@ -19,9 +20,19 @@ def settle_weights(settings: Settings) -> Settings:
         return settings.model_copy(update={"weights_cache": OFF})
     try:
         folder = find_usual_folder() if is_automatic else Path(settings.weights_cache).absolute()
+    except RuntimeError as error:
+        return _share_nothing(settings, str(error))
+    try:
         WeightsFolder(folder, settings.weights_cache_mib * MEBIBYTE)
-    except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        log.warning("each worker has weights of its own; `--weights-cache` cannot be used: %s", reason)
-        return settings.model_copy(update={"weights_cache": OFF})
+    except OSError as error:
+        return _share_nothing(settings, f"{quote(str(folder))}: {error.strerror or error}")
     return settings.model_copy(update={"weights_cache": str(folder)})
+
+
+def _share_nothing(settings: Settings, reason: str) -> Settings:
+    log.warning(
+        "each worker has weights of its own; set `--weights-cache` to a folder that only this user may write "
+        "in, or `off`: %s",
+        reason,
+    )
+    return settings.model_copy(update={"weights_cache": OFF})

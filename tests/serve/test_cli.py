@@ -57,6 +57,16 @@ def test_every_setting_is_an_environment_variable_too(command: Command, name: st
         (["--models", "m", "--port", "many"], "'--port'"),
         (["--models", "m", "--provider", "tpu"], "tpu"),
         (["--nonsense"], "--nonsense"),
+        (
+            ["--models", "m", "--source", "oci://ann:secret@host/a:1"],
+            "error: `--source` has a wrong value `oci://…@host/a:1`: an address holds no password",
+        ),
+        (["--models", "m", "--source", "s3://"], "expected the name of a bucket, or of a registry"),
+        (["--models", "m", "--source", "oci://host:99999/a:1"], "Port out of range"),
+        (
+            ["--models", "m", "--model-memory", "4G5"],
+            "`--model-memory` has a wrong value `4G5`: `4G5` is no size",
+        ),
     ],
 )
 def test_wrong_use_ends_with_2_and_says_so(command: Command, arguments: list[str], message: str) -> None:

@@ -14,8 +14,7 @@ PLAIN_GROWTH = 2
 MOST_GROWTH, MOST_MORE = 4, 16 * 2**20
 """What is more, another load or run has taken meanwhile."""
 LEAST = 2**20
-UNITS = {"": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
-SIZE = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([KMG]i?B)?\s*", re.IGNORECASE)
+SIZE = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*(?:([KMGT])(i?))?B?\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +63,15 @@ def add_up(amounts: Iterable[ModelMemory]) -> ModelMemory:
 
 
 def parse_size(text: str) -> int:
-    """The bytes of a text such as `512MiB`, `4 GiB` or `1.5GB`; raises ValueError for another one."""
+    """The bytes of a text such as `512MiB`, `4 Gi` or `1.5GB`; raises ValueError for another one."""
     found = SIZE.fullmatch(text)
     if found is None:
-        raise ValueError(f"`{text}` is no size; expected bytes, or a number with KiB, MiB, GiB, KB, MB or GB")
-    return int(float(found[1]) * UNITS[(found[2] or "").upper()])
+        raise ValueError(
+            f"`{text}` is no size; expected bytes, or a number with KiB, MiB, GiB, TiB, KB, MB, GB or TB"
+        )
+    number, unit, is_binary = found.groups()
+    power = "KMGT".index(unit.upper()) + 1 if unit else 0
+    return int(float(number) * (1024 if is_binary else 1000) ** power)
 
 
 def format_size(size: float) -> str:

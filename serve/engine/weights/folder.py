@@ -79,7 +79,6 @@ class WeightsFolder:
     def make(self, key: str) -> Iterator[Path]:
         """A new folder, which is the entry once the block ends without an error; its lock must be held."""
         new = self._path / f"{key}{NEW}"
-        shutil.rmtree(new, ignore_errors=True)  # of one that was killed
         new.mkdir(mode=0o700)
         try:
             yield new
@@ -87,6 +86,13 @@ class WeightsFolder:
             new.rename(self.entry(key))
         finally:
             shutil.rmtree(new, ignore_errors=True)
+
+    def remove_unfinished(self) -> None:
+        """Remove what processes that were killed have left half-written."""
+        for path in self._path.glob(f"*{NEW}"):
+            with self.try_lock(path.name.removesuffix(NEW), alone=True) as is_mine:
+                if is_mine:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def trim(self) -> None:
         """Remove the entries that were used longest ago, until all others are within the limit."""
@@ -102,7 +108,6 @@ class WeightsFolder:
                 with self.try_lock(key, alone=True) as is_mine:
                     if is_mine:
                         self._remove(key)
-                        shutil.rmtree(self._path / f"{key}{NEW}", ignore_errors=True)
                         (self._path / f"{key}{LOCK}").unlink(missing_ok=True)
 
     def _remove(self, key: str) -> None:

@@ -69,6 +69,7 @@ class SharedWeights:
         key = make_key(digest, options.threads)
         end = monotonic() + self._options.wait_seconds
         try:
+            self._folder.remove_unfinished()
             while monotonic() < end and not cancellation.is_cancelled:
                 with self._folder.try_lock(key, alone=False) as may_read:
                     record = self._read(key) if may_read else None
@@ -76,7 +77,7 @@ class SharedWeights:
                         return self._open(key, record, options, cancellation)
                 with self._folder.try_lock(key, alone=True) as may_make:
                     # Another one may have made it in between.
-                    if may_make and self._read(key, logs=True) is None:
+                    if may_make and self._read(key, damaged=files) is None:
                         return self._make(key, digest, files, options, cancellation)
                 sleep(CHECK_SECONDS)
         except OSError as error:
@@ -85,8 +86,11 @@ class SharedWeights:
             )
         return None
 
-    def _read(self, key: str, *, logs: bool = False) -> Record | None:
-        """The entry's record; its files are read whole by the first process after the machine's start."""
+    def _read(self, key: str, *, damaged: ModelFiles | None = None) -> Record | None:
+        """The entry's record; its files are read whole by the first process after the machine's start.
+
+        The log names the files whose entry is `damaged`, if they are given.
+        """
         entry = self._folder.entry(key)
         try:
             stamp = read_stamp(entry)
@@ -95,8 +99,9 @@ class SharedWeights:
         except FileNotFoundError:
             return None
         except (OSError, DamagedEntryError) as error:
-            if logs:
-                log.warning("shared weights are damaged, and made anew: %s", error)
+            if damaged is not None:
+                where = quote(str(damaged.folder))
+                log.warning("the shared weights of %s are damaged, and made anew: %s", where, error)
             return None
         if not is_known:
             self._folder.write_note(key, stamp)
@@ -147,7 +152,7 @@ def open_shared_weights(options: WeightsOptions | None, provider: ProviderChoice
     try:
         return SharedWeights(options)
     except OSError as error:
-        log.warning("weights are not shared: %s", error.strerror or error)
+        log.warning("weights are not shared: %s: %s", options.folder, error.strerror or error)
         return None
 
 

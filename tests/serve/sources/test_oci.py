@@ -72,6 +72,7 @@ def test_layers_in_no_folder_are_a_version_of_the_repository_s_model(
         (b'{"manifests": []}', "has no layers"),
         (b'{"layers": [1]}', "a layer without title"),
         (manifest(layer(None, b"x")), "a layer without title"),
+        (manifest({**layer("model.onnx", b"x"), "size": True}), "a layer without title"),
         (manifest(layer("digits", b"x", **{"io.deis.oras.content.unpack": "true"})), "push its files one by"),
         (manifest(layer("a/1/../../b", b"x")), "holds no model"),
         (manifest(*[layer("digits/1/model.onnx", b"x")] * 30_000), "more than 4194304 bytes"),
@@ -168,6 +169,18 @@ def test_a_token_is_asked_for_and_goes_to_the_registry_alone(
     assert token[1] == f"Basic {base64.b64encode(b'me:secret').decode()}"
     assert "scope=repository" in token[0]
     assert cdn[1] == ""
+
+
+@pytest.mark.parametrize(
+    "realm",
+    ['Bearer realm="http://[::bad"', 'Bearer realm="http://h:x/"', 'Bearer realm="ftp://h/"', "Digest", ""],
+)
+def test_an_authorization_that_cannot_be_had_is_an_error(
+    scripted: ScriptedServer, tmp_path: Path, realm: str
+) -> None:
+    scripted.answers[MANIFEST] = Answer(b"", 401, {"WWW-Authenticate": realm})
+    error = bring(scripted, tmp_path / "copy").error
+    assert "is no URL" in error or "an authorization that is not known" in error
 
 
 def test_an_error_never_has_the_password(scripted: ScriptedServer, tmp_path: Path) -> None:

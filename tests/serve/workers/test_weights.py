@@ -34,5 +34,6 @@ def test_a_folder_that_cannot_be_used_is_said_once_and_done_without(
     settled = settle_weights(settings)
     assert make_engine_options(settled).weights is None
     assert [record.message for record in caplog.records] == [
-        "each worker has weights of its own; `--weights-cache` cannot be used: File exists"
+        "each worker has weights of its own; set `--weights-cache` to a folder that only this user may write "
+        f"in, or `off`: `{tmp_path / 'file'}`: File exists"
     ]

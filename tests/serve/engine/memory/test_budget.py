@@ -87,8 +87,10 @@ def test_an_unloaded_model_says_so(opened: Opened, tmp_path: Path) -> None:
     with pytest.raises(ModelUnloadedError, match="is not ready: unloaded to make room; a request loads it"):
         engine.model("m2")
     assert engine.memory.find("m2", "1") is None
-    with pytest.raises(UnknownModelError):
+    with pytest.raises(UnknownModelError, match="versions: `1`;"):
         engine.memory.find("m2", "7")
+    with pytest.raises(UnknownModelError, match="models: `m0`, `m1`, `m2`"):
+        engine.memory.find("m3", None)
 
 
 def test_fifty_clients_that_ask_at_once_start_one_load(

@@ -113,6 +113,15 @@ def test_where_it_cannot_be_written_the_model_is_loaded_as_it_is(
     assert list(place.options.folder.glob("*/" + 64 * "?" + "*[!k]")) == []
 
 
+def test_what_a_killed_process_left_takes_no_room(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.load()
+    entry = place.entry()
+    entry.rename(entry.with_name(f"{entry.name}.new"))
+    monkeypatch.setattr(WeightsFolder, "has_room", lambda *_: not list(entry.parent.glob("*.new")))
+    place.load()
+    assert None not in place.opened
+
+
 def test_a_full_disk_is_not_written_to(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WeightsFolder, "has_room", lambda *_: False)
     refuse_to_make(monkeypatch)

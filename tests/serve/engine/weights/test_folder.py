@@ -65,12 +65,21 @@ def test_many_read_and_one_writes(folder: WeightsFolder) -> None:
 
 
 def test_a_failed_entry_leaves_nothing(tmp_path: Path, folder: WeightsFolder) -> None:
-    (own(tmp_path) / f"{KEYS[0]}.new").mkdir()  # of a process that was killed
-    (own(tmp_path) / f"{KEYS[0]}.new" / "half").touch()
     with suppress(OSError), folder.make(KEYS[0]) as new:
-        assert list(new.iterdir()) == []
+        (new / "half").touch()
         raise OSError("full")
     assert list(own(tmp_path).iterdir()) == []
+
+
+def test_what_a_killed_process_left_goes_and_what_others_write_stays(
+    tmp_path: Path, folder: WeightsFolder
+) -> None:
+    for key in KEYS[:2]:
+        (own(tmp_path) / f"{key}.new").mkdir()
+        (own(tmp_path) / f"{key}.new" / "half").touch()
+    with folder.try_lock(KEYS[1], alone=True):
+        folder.remove_unfinished()
+    assert [path.name for path in own(tmp_path).glob("*.new")] == [f"{KEYS[1]}.new"]
 
 
 def test_what_was_used_longest_ago_goes_unless_it_is_in_use(tmp_path: Path, folder: WeightsFolder) -> None:

@@ -25,6 +25,7 @@ from serve.client.errors import (
     InvalidFileError,
     InvalidHeaderError,
     ReplyTooLargeError,
+    ResultFileError,
     UnknownModelError,
 )
 from serve.client.options import ApiKey, Certificates, read_certificates
@@ -36,6 +37,7 @@ EXIT_CODES: Mapping[type[Exception], int] = {
     ClientError: FAILED,
     ClusterError: FAILED,
     InvalidFileError: WRONG_USE,
+    ResultFileError: FAILED,
     InvalidAddressError: WRONG_USE,
     InvalidHeaderError: WRONG_USE,
 }
@@ -210,7 +212,8 @@ def _print_summary(summary: PredictionSummary, output: Path, seconds: float, *, 
     version = f" by version {summary.version}" if summary.version else ""
     kept = f", {summary.kept} of them in an earlier run" if summary.kept else ""
     failed = f"; {summary.failed} have no answer, see their `error`" if summary.failed else ""
-    print_lines(f"{output}: {summary.rows} rows answered{version} in {seconds:.1f} s{kept}{failed}")
+    answered = summary.rows - summary.failed
+    print_lines(f"{output}: {answered} rows answered{version} in {seconds:.1f} s{kept}{failed}")
 
 
 def _hint(error: ClientError | ClusterError, output: Path) -> str | None:

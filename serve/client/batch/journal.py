@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from serve.client.errors import ClientError, InvalidFileError
+from serve.client.errors import ClientError, InvalidFileError, ResultFileError
 from serve.client.replies import JsonObject, parse
 from serve.client.tensors import describe_tensors, join_message, read_tensors
 from serve.engine.signature import Array
@@ -119,7 +119,7 @@ class Journal:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise InvalidFileError(f"`{self.path}` cannot be written: {error.strerror}") from error
+            raise ResultFileError(f"`{self.path}` cannot be written: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self

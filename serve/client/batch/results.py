@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from adaptact.files import replace_file
 from serve.client.batch.columns import format_rows, list_columns
-from serve.client.errors import ClientError, InvalidFileError, InvalidReplyError
+from serve.client.errors import ClientError, InvalidFileError, InvalidReplyError, ResultFileError
 from serve.engine.datatypes import BFLOAT16
 from serve.engine.signature import Array
 
@@ -33,7 +33,7 @@ ReadParts: TypeAlias = Callable[[], Iterator[Table]]
 def write_results(path: Path, read_parts: ReadParts) -> None:
     """The file holds the answers of all parts, in the form that its name says.
 
-    Raises `InvalidFileError` where it cannot be written, and `InvalidReplyError` where the parts' shapes
+    Raises `ResultFileError` where it cannot be written, and `InvalidReplyError` where the parts' shapes
     differ.
     """
     write = {".csv": _write_csv, ".npz": _write_npz, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
@@ -41,7 +41,7 @@ def write_results(path: Path, read_parts: ReadParts) -> None:
         with replace_file(path) as temporary:
             write[path.suffix.lower()](temporary, partial(_read_alike, read_parts))
     except OSError as error:
-        raise InvalidFileError(f"`{path}` cannot be written: {error.strerror}") from error
+        raise ResultFileError(f"`{path}` cannot be written: {error.strerror}") from error
 
 
 def check_written_form(path: Path) -> None:

@@ -52,7 +52,17 @@ class ArrayFile:
     """What the archive says of its members: their names, sizes and checksums."""
 
     def fingerprint(self) -> str:
-        """The digest of the members' names, sizes and checksums."""
+        """The digest of the members' names, sizes and checksums.
+
+        Raises `InvalidFileError` where a checksum is wrong.
+        """
+        stored = [array.member for array in self.arrays.values() if array.offset is not None]
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                for member in stored:  # the others are compared as they are unpacked
+                    _read_to_the_end(archive, member)
+        except UNREADABLE as error:
+            raise InvalidFileError(f"`{self.path}` cannot be read as an .npz file: {error}") from error
         return self.checks
 
     def cut(self, size: ShardSize) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -100,6 +110,13 @@ def open_arrays(path: Path, model: ModelMetadata) -> ArrayFile:
     return ArrayFile(path, stamp, _fit(path, arrays, model), model.inputs, digest)
 
 
+def _read_to_the_end(archive: zipfile.ZipFile, member: str) -> None:
+    """Raises `BadZipFile` where the content has another checksum."""
+    with archive.open(member) as content:
+        while content.read(2**20):
+            pass
+
+
 def _describe(stream: IO[bytes], archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> StoredArray:
     """The array's dtype and shape, by its header alone."""
     with archive.open(info) as member:
@@ -145,7 +162,12 @@ def _fit(path: Path, arrays: Mapping[str, StoredArray], model: ModelMetadata) ->
         )
     for spec in model.inputs:
         array = arrays[spec.name]
-        cast_to_input(spec, np.empty((0, *array.shape[1:]) if array.shape else (), array.dtype))
+        none = np.empty((0, *array.shape[1:]) if array.shape else (), array.dtype)
+        try:
+            cast_to_input(spec, none)
+        except InvalidFileError as error:
+            shapes = str(list(none.shape)), str(list(array.shape))
+            raise InvalidFileError(str(error).replace(*shapes, 1)) from error
     lengths = {name: array.shape[0] for name, array in arrays.items()}
     if len(set(lengths.values())) > 1 or not all(lengths.values()):
         raise InvalidFileError(f"`{path}` has no row, or not as many for each input: {lengths}")

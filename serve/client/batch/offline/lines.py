@@ -26,6 +26,7 @@ from serve.client.errors import InvalidFileError
 from serve.protocol.descriptions import ModelMetadata
 
 RECORD_BYTES = 16 * 2**20
+SHOWN_BYTES = 60
 BOM = b"\xef\xbb\xbf"
 
 
@@ -192,10 +193,10 @@ def _read_lines(stream: IO[bytes], path: Path, size: int | None) -> Iterator[byt
 
 def _complete(line: bytes, lines: Iterator[bytes], path: Path) -> bytes:
     """The line, and those after it that Python's reader of tables takes for the same row."""
-    taken, total = [line], len(line)
+    taken, total, is_over = [line], len(line), False
 
     def feed() -> Iterator[str]:
-        nonlocal total
+        nonlocal total, is_over
         yield _decode(line)
         for further in lines:
             taken.append(further)
@@ -203,9 +204,15 @@ def _complete(line: bytes, lines: Iterator[bytes], path: Path) -> bytes:
             if total > RECORD_BYTES:
                 raise InvalidFileError(f"`{path}`: a quoted cell has more than {RECORD_BYTES} bytes")
             yield _decode(further)
+        is_over = True  # it is asked for a line only where a quoted cell goes on
 
     with suppress(csv.Error):  # up to there it is a row, which cannot be read
         next(csv.reader(feed()), None)
+    if is_over:
+        beginning = line[:SHOWN_BYTES].decode("utf-8", "replace").rstrip("\r\n")
+        raise InvalidFileError(
+            f"`{path}` ends in a quoted cell of the row that begins `{beginning}`; close its quote"
+        )
     return b"".join(taken)
 
 
@@ -240,8 +247,12 @@ def _decode(line: bytes) -> str:
 def _parse_json(record: bytes) -> Instance:
     try:
         value: Instance = json.loads(record)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        return UnreadableRow("it is nested too deeply")
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         return UnreadableRow(f"it is not JSON: {error}")
+    except ValueError:  # Python's own limit
+        return UnreadableRow("it has a number of too many digits")
     return value
 
 

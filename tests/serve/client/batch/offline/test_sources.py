@@ -3,6 +3,7 @@
 import csv
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,8 @@ def test_rows_of_odd_bytes_are_single_rows(tmp_path: Path, monkeypatch: pytest.M
         ("in.csv", b"", "is empty, expected the names"),
         ("in.csv", b"x[0],x[1],x[2]\n\n", "has no row"),
         ("in.csv", b"1,2,3\n", "expected the names of the columns"),
-        ("in.csv", b'\xff,"', "cannot be read as a table with a header"),
+        ("in.csv", b"\xff,a\n", "cannot be read as a table with a header"),
+        ("in.csv", b'\xff,"', "ends in a quoted cell"),
         ("in.jsonl", b"\n \n", "has no row"),
         ("in.npz", b"PK", "cannot be read as an .npz file"),
         ("in.parquet", b"PAR1PAR1", "cannot be read as a Parquet file"),
@@ -120,6 +122,30 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_unread(
         predict(tmp_path / "in.npz")
 
 
+def test_a_quote_that_is_never_closed_takes_no_rows_with_it(predict: Predict, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text('x[0],x[1],x[2]\n1,2,3\n"4,5,6\n' + 50 * "1,2,3\n")
+    with pytest.raises(InvalidFileError, match='ends in a quoted cell of the row that begins `"4,5,6`'):
+        predict(tmp_path / "in.csv", keep_going=True)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_array_with_another_checksum_is_refused(
+    predict: Predict, tmp_path: Path, save: Callable[..., None]
+) -> None:
+    save(tmp_path / "in.npz", np.random.default_rng(0).random((50, 3), np.float32))
+    content = bytearray((tmp_path / "in.npz").read_bytes())
+    content[400] ^= 255
+    (tmp_path / "in.npz").write_bytes(content)
+    with pytest.raises(InvalidFileError, match="cannot be read as an"):
+        predict(tmp_path / "in.npz")
+
+
+def test_the_shape_that_does_not_fit_is_the_files_own(predict: Predict, tmp_path: Path) -> None:
+    np.savez(tmp_path / "in.npz", np.zeros((5, 2), np.float32))
+    with pytest.raises(InvalidFileError, match=r"has the shape `\[5, 2\]`, the input takes `\[-1, 3\]`"):
+        predict(tmp_path / "in.npz")
+
+
 def test_an_array_that_says_it_has_more_rows_is_refused(predict: Predict, tmp_path: Path) -> None:
     content = encode(GIVEN)
     write_member(tmp_path / "in.npz", content.replace(b"(100, 3)", b"(999, 3)"))
@@ -129,7 +155,7 @@ def test_an_array_that_says_it_has_more_rows_is_refused(predict: Predict, tmp_pa
     with pytest.raises(InvalidFileError, match="objects of Python"):
         predict(tmp_path / "in.npz")
     np.savez(tmp_path / "in.npz", x=GIVEN[:, :2])
-    with pytest.raises(InvalidFileError, match=r"has the shape `\[0, 2\]`"):
+    with pytest.raises(InvalidFileError, match=r"has the shape `\[100, 2\]`"):
         predict(tmp_path / "in.npz")
 
 

@@ -75,6 +75,8 @@ class RayPlacer:
         for name in names:
             with suppress(ValueError):  # it has ended since
                 self._actors[name] = _Actor(ray.get_actor(name, NAMESPACE), "")
+        # Whoever takes over must know all that serve before anything is decided.
+        self._ask(SILENT_SECONDS)
 
     def start(self, spec: ReplicaSpec, avoid: Collection[str]) -> str:
         """As of `Placer`."""
@@ -110,14 +112,18 @@ class RayPlacer:
 
     def look(self) -> dict[str, ReplicaLook]:
         """As of `Placer`."""
+        self._ask(WAIT_SECONDS)
+        return {name: self._read(actor) for name, actor in self._actors.items()}
+
+    def _ask(self, seconds: float) -> None:
+        """Each replica has been asked, and all have answered unless that takes longer."""
         now = monotonic()
         for actor in self._actors.values():
             if actor.asked is None:
                 actor.asked, actor.since = actor.handle.look.remote(), now
         asked = [actor.asked for actor in self._actors.values()]
         if asked:
-            ray.wait(asked, num_returns=len(asked), timeout=WAIT_SECONDS, fetch_local=False)
-        return {name: self._read(actor) for name, actor in self._actors.items()}
+            ray.wait(asked, num_returns=len(asked), timeout=seconds, fetch_local=False)
 
     def read_spec(self, name: str) -> ReplicaSpec | None:
         """As of `Placer`."""

@@ -170,7 +170,9 @@ def kill_command(service: Service) -> Row:
         service.command.stop(signal.SIGKILL)
         sleep(5)
         service.command.start()
-        wait_until(lambda: bool(service.status()["replicas"]), "the command keeps the cluster again")
+        asked = "cluster", "status", "--address", service.nodes.address
+        wait_until(lambda: service.run(*asked).returncode == 0, "the command keeps the cluster again")
+        sleep(3)
     check(service.serving() == before, "the command did not take over the replicas")
     _require_no_failure(load)
     return Row(

@@ -42,7 +42,7 @@ def read_calibration(path: Path, inputs: Sequence[InputSpec]) -> Calibration:
     """The user's calibration data: an .npz file with one array an input, samples along the first axis.
 
     Of more than MOST_SAMPLES, batches evenly spread over the file are taken. Raises UsageError for another
-    file, and for numbers that are not finite, which have no range.
+    file, and for numbers that are not finite, or samples that are all the same, which show no range.
     """
     sets = read_samples(path, inputs, "calibration data")
     for place, spec in enumerate(inputs):
@@ -53,6 +53,11 @@ def read_calibration(path: Path, inputs: Sequence[InputSpec]) -> Calibration:
                 f"{count_samples(sets):,} samples, expected finite numbers",
                 hint="leave such samples out of the calibration data",
             )
+    if all(_has_one_value([samples.arrays[place] for samples in sets]) for place in range(len(inputs))):
+        raise UsageError(
+            f"`{path}` holds the same sample {count_samples(sets)} times, which shows no range of values",
+            hint="give some hundred samples like those that the model will meet",
+        )
     whole = Calibration(sets, 0).used
     step = max(1, -(-whole // MOST_SAMPLES))
     chosen = sets[::step]
@@ -81,6 +86,11 @@ def measure_ranges(
         calibrator.collect_data(_BatchReader(names, sets, on_progress))
         data = calibrator.compute_data()
         return {name: _to_pair(limits.range_value) for name, limits in data.items()}
+
+
+def _has_one_value(arrays: Sequence[Array]) -> bool:
+    """Whether all samples of an input are equal."""
+    return all(array.ndim == 0 or bool((array == arrays[0][:1]).all()) for array in arrays)
 
 
 def _to_pair(limits: tuple[Array, Array]) -> tuple[float, float]:

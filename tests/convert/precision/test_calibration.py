@@ -50,6 +50,7 @@ def test_more_than_enough_is_thinned_out_evenly(tmp_path: Path, monkeypatch: pyt
         ({"row": np.zeros((4, 15), np.float32)}, r"expected float32\[N,16\]"),
         ({"row": np.zeros((4, 16), np.float64)}, "is float64"),
         ({"row": np.zeros((0, 16), np.float32)}, "holds 0 samples"),
+        ({"row": np.ones((4, 16), np.float32)}, "holds the same sample 4 times"),
         ({"row": np.full((4, 16), np.nan, np.float32)}, "holds NaN or Inf: 64 numbers, in 4 of 4 samples"),
     ],
 )

@@ -89,9 +89,8 @@ class TaskCluster:
                 yield place, result
 
 
-@contextmanager
-def open_cluster(address: str) -> Iterator[TaskCluster]:
-    """The cluster at the address, within the block; `auto` is that of RAY_ADDRESS, or of this machine.
+def connect_ray(address: str, namespace: str | None = None) -> Any:
+    """Ray, connected to the cluster at the address; `auto` is that of RAY_ADDRESS, or of this machine.
 
     Raises `ClusterError` where Ray is not installed, and where no cluster answers.
     """
@@ -106,10 +105,17 @@ def open_cluster(address: str) -> Iterator[TaskCluster]:
         missing = "a cluster needs `ray`, which is not installed"
         raise ClusterError(missing, install_line("cluster")) from error
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         where = "on this machine, nor one that RAY_ADDRESS names" if address == AUTO else f"at `{address}`"
         raise ClusterError(f"there is no cluster {where}: {error}", HOW_TO_BEGIN) from error
+    return ray
+
+
+@contextmanager
+def open_cluster(address: str) -> Iterator[TaskCluster]:
+    """The cluster that `connect_ray` connects to, within the block."""
+    ray = connect_ray(address)
     # What Ray has to say of lost nodes it would print among the results, and only this switch stops it.
     ray._private.worker._worker_logs_enabled = False
     try:

@@ -85,6 +85,7 @@ def _measure(subject: Subject, budgets: BudgetOptions, seconds: float) -> FrontR
 
 
 def make_tables(records: Mapping[str, FrontRecord]) -> list[Table]:
+    """A table for each net, by its name."""
     tables = []
     for name, record in records.items():
         header, rows = tabulate_front(record)

@@ -9,14 +9,16 @@ from typing import Annotated, Any, Literal
 import typer
 
 from adaptact import exit_codes
+from adaptact.cluster import AUTO
 from adaptact.console import results
 from adaptact.exit_codes import FAILED
 from adaptact.options import AsJson, Quiet
 from adaptact.output import print_json, print_lines
 from adaptact.tables import FittedTable
 from serve.access.control import is_this_machine
-from serve.cluster.connection import AUTO, connect, list_nodes
+from serve.cluster.connection import connect, list_nodes
 from serve.cluster.errors import ClusterError, ControllerRunsError, NoControllerError
+from serve.cluster.spec import require_possible
 from serve.settings import Settings
 from serve.workers.systemd import notify
 
@@ -46,6 +48,7 @@ def main() -> None:
 
 def serve_cluster(settings: Settings, announcement: Announcement) -> None:
     """Keep replicas of these settings until a signal; or hand the settings to the command that keeps them."""
+    require_possible(settings)
     connect(settings.cluster)
     from serve.cluster.keeping import Keeper, hand_over_settings, open_desk  # noqa: PLC0415  # they import Ray
 

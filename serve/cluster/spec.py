@@ -56,7 +56,7 @@ def make_spec(settings: Settings, proxies: str, generation: str = "") -> Replica
 
     Another `generation` makes another specification. Raises `ClusterError`.
     """
-    _require_possible(settings)
+    require_possible(settings)
     return ReplicaSpec(
         environment={**dict(_list_variables(settings)), f"{PREFIX}PROXIES": settings.proxies or proxies},
         files=dict(_read_files(settings)),
@@ -89,7 +89,8 @@ def _digest(parts: list[Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _require_possible(settings: Settings) -> None:
+def require_possible(settings: Settings) -> None:
+    """Raises `ClusterError` for settings that replicas cannot have."""
     if settings.state is None:
         raise ClusterError("`--cluster` needs `--state`, the folder of the proxy's files and of unit.key")
     if settings.tls_client_ca is not None:

@@ -134,7 +134,7 @@ def _arrange_rows(outputs: Mapping[str, Array]) -> object:
 
 
 def choose_labels(outputs: Sequence[Array], classes: Sequence[str]) -> list[str]:
-    """The likeliest class of each instance, where the classes are known and one output has a value for each."""
+    """The likeliest class of each instance; none unless one output has a value for each known class."""
     if not classes or len(outputs) != 1 or outputs[0].shape[1:] != (len(classes),):
         return []
     return [classes[index] for index in outputs[0].argmax(axis=1)]

@@ -64,6 +64,7 @@ ARGUMENTS: Mapping[str, str] = {
     "experiment": "list",
     "swap": "m.pt swapped.pt --to PReLU",
     "dossier": "m.onnx d.html",
+    "cluster": "status",
 }
 
 

@@ -117,7 +117,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     arrays: dict[str, Any] = {HOSTILE: np.ones(3)}
     np.savez(folder / "wrong.npz", **arrays)
-    np.savez(folder / "samples.npz", x=np.ones((3, 4), np.float32), **arrays)
+    np.savez(folder / "samples.npz", x=np.eye(3, 4, dtype=np.float32), **arrays)
     write_keys(folder)
     (folder / "hostile.pem").write_text(f"-----BEGIN {HOSTILE}-----\n{HOSTILE}\n", newline="")
     return folder

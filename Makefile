@@ -176,14 +176,14 @@ bundle: package  ## pack wheels, installer and units into dist, for servers with
 	  tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C build -cf dist/$$name bundle && \
 	  cd dist && sha256sum $$name > $$name.sha256
 
-sbom: install  ## write the bills of materials of server and converter, and docs/licences.md (1 GB below build; 3 minutes)
+sbom: install  ## write the bills of materials of server, converter and cluster, and docs/licences.md (2 GB below build; 4 minutes)
 	$(BIN)/python -m tools.sbom
 
 AUDIT := build/audit
 
 audit: sbom  ## ask the advisory database for known vulnerabilities (internet; IGNORE="ID ..." for judged ones)
 	$(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/pip install --quiet pip-audit
-	for part in server converter; do \
+	for part in server converter cluster; do \
 	  $(AUDIT)/bin/pip-audit --progress-spinner off --path $$(echo build/sbom/$$part/lib/python*/site-packages) \
 	    $(addprefix --ignore-vuln ,$(IGNORE)) || exit 1; \
 	done

@@ -19,8 +19,9 @@ FOLDER = ROOT / "build" / "sbom"
 DIST = ROOT / "dist"
 PAGE = ROOT / "docs" / "licences.md"
 PARTS = {
-    "server": ("serve", "images", "text", "telemetry", "experiments", "postgresql"),
+    "server": ("serve", "images", "text", "telemetry", "experiments", "postgresql", "sources"),
     "converter": ("convert", "study"),
+    "cluster": ("serve", "client", "cluster"),
 }
 CLASSIFIER = "License :: OSI Approved :: "
 LONGEST_LICENCE = 60  # characters: some packages have the text itself where its name belongs

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptact.files import replace_file
+from adaptact.installation import install_line
 from serve.client.batch.columns import format_rows, list_columns
 from serve.client.errors import ClientError, InvalidFileError, InvalidReplyError, ResultFileError
 from serve.engine.datatypes import BFLOAT16
@@ -59,7 +60,7 @@ def import_parquet() -> Any:
         from pyarrow import parquet  # noqa: PLC0415  # most runs go without
     except ImportError as error:
         missing = ClientError("Parquet needs `pyarrow`, which is not installed")
-        missing.hint = "pip install pyarrow"
+        missing.hint = install_line("parquet")
         raise missing from error
     return parquet
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from adaptact.errors import AdaptactError
+from adaptact.installation import install_line
 from adaptact.text import first_line
 from serve.client.errors import InvalidFileError
 
@@ -110,7 +111,9 @@ def _open_parquet(stream: BinaryIO, path: Path) -> Any:
     try:
         pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError as error:
-        raise AdaptactError("reading Parquet needs the package pyarrow", "pip install pyarrow") from error
+        raise AdaptactError(
+            "Parquet needs `pyarrow`, which is not installed", install_line("parquet")
+        ) from error
     try:
         return parquet.ParquetFile(stream)
     except (pyarrow.ArrowException, OSError) as error:

@@ -17,6 +17,7 @@ from importlib import import_module
 from itertools import islice
 from typing import Any, BinaryIO, Protocol, TypeAlias
 
+from adaptact.installation import install_line
 from serve.engine.errors import quote, quote_names
 from serve.experiments.errors import FeedbackError
 from serve.experiments.store.database import Store, now
@@ -152,7 +153,9 @@ def read_parquet(stream: BinaryIO) -> Rows:
     try:
         pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError as error:
-        raise FeedbackError("reading Parquet needs the package pyarrow: pip install pyarrow") from error
+        raise FeedbackError(
+            f"reading Parquet needs `pyarrow`, which is not installed: {install_line('parquet')}"
+        ) from error
     try:
         file = parquet.ParquetFile(
             stream, thrift_string_size_limit=1 << 20, thrift_container_size_limit=1 << 20

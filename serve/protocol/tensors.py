@@ -1,7 +1,8 @@
 """The protocol's JSON tensors, to and from numpy arrays."""
 
+import json
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Literal
 
 import numpy as np
@@ -53,6 +54,13 @@ def from_nested(name: str, data: "Value | LongList", datatype: Datatype) -> Arra
     try:
         return _nest_long(data, datatype) if isinstance(data, LongList) else _nest(data, datatype)
     except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
+        foreign = None if isinstance(data, LongList) else _find_foreign(data, datatype)
+        if foreign is not None:
+            place, value = foreign
+            raise MalformedRequestError(
+                f"input {quote(name)}: `instances[{place}]` holds {quote(value)}, "
+                f"which is no `{datatype.name}`"
+            ) from error
         raise MalformedRequestError(
             f"input {quote(name)}: the instances are not all of one shape and of datatype `{datatype.name}`"
         ) from error
@@ -113,6 +121,26 @@ def _walk(data: list[Value]) -> Iterator[Value]:
             yield value
         else:
             nested.pop()
+
+
+def _find_foreign(data: list[Value], datatype: Datatype) -> tuple[int, str] | None:
+    """The place of the first instance with a value that is none of the datatype, and that value."""
+    for place, instance in enumerate(data):
+        values_left = _walk([instance])
+        while values := list(islice(values_left, PIECE_VALUES)):
+            try:
+                make_array(values, datatype)
+            except (TypeError, OverflowError, FloatingPointError):
+                return place, next(_name_foreign(values, datatype))
+    return None
+
+
+def _name_foreign(values: list[Value], datatype: Datatype) -> Iterator[str]:
+    for value in values:
+        try:
+            make_array([value], datatype)
+        except (TypeError, OverflowError, FloatingPointError):
+            yield "an object" if isinstance(value, dict) else json.dumps(value, ensure_ascii=False)
 
 
 def _flatten_part(part: Part, datatype: Datatype) -> Array:

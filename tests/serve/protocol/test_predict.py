@@ -46,7 +46,7 @@ def test_instances_of_several_inputs_are_objects_by_name() -> None:
         (ONE, {"instances": []}, "at least one instance"),
         (ONE, {"instances": 1}, 'expected `{"instances": [...]}`'),
         (ONE, {"instances": [[1, 2], [3]]}, "input `x`: the instances are not all of one shape"),
-        (ONE, {"instances": [[1, "a"]]}, "of datatype `FP32`"),
+        (ONE, {"instances": [[1, "a"]]}, '`instances[0]` holds `"a"`, which is no `FP32`'),
         (
             ONE,
             {"instances": [{"z": [1]}]},

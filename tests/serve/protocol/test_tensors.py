@@ -164,14 +164,30 @@ def test_nested_lists_give_the_shape() -> None:
     assert got.dtype == np.float32
 
 
-@pytest.mark.parametrize(
-    "data", [[[1, 2], [3]], [[1], 2], [1, [2]], [[1, 2], [3, [4]]], [["a"]], [None], [{}], [[[]], [[1]]]]
-)
-def test_instances_of_different_shapes_or_datatypes_are_refused(data: Any) -> None:
+@pytest.mark.parametrize("data", [[[1, 2], [3]], [[1], 2], [1, [2]], [[1, 2], [3, [4]]], [[[]], [[1]]]])
+def test_instances_of_different_shapes_are_refused(data: Any) -> None:
     with pytest.raises(
         MalformedRequestError, match="the instances are not all of one shape and of datatype `FP32`"
     ):
         from_nested("x", data, BY_NAME["FP32"])
+
+
+@pytest.mark.parametrize(
+    ("data", "datatype", "words"),
+    [
+        ([[1], ["a"]], "FP32", r"`instances\[1\]` holds `\"a\"`, which is no `FP32`"),
+        ([[1], [2], None], "FP32", r"`instances\[2\]` holds `null`, which is no `FP32`"),
+        ([{}], "FP32", r"`instances\[0\]` holds `an object`"),
+        ([[True]], "FP32", r"`instances\[0\]` holds `true`"),
+        ([[1, 2], [1, 1e39]], "FP32", r"`instances\[1\]` holds `1e\+39`"),
+        ([[200, -1]], "UINT8", r"`instances\[0\]` holds `-1`, which is no `UINT8`"),
+        ([[1.5]], "INT32", r"`instances\[0\]` holds `1.5`"),
+        ([[1] * 10_000 + [10**30]], "INT64", r"`instances\[0\]` holds `1000000000000000000000000000000`"),
+    ],
+)
+def test_the_first_value_of_another_datatype_is_named(data: Any, datatype: str, words: str) -> None:
+    with pytest.raises(MalformedRequestError, match=words):
+        from_nested("x", data, BY_NAME[datatype])
 
 
 def test_nesting_deeper_than_numpy_allows_is_refused() -> None:

@@ -18,8 +18,9 @@ from serve.shared.worker_group import WorkerGroup
 from tests.serve import models
 from tests.serve.conftest import options
 from tests.serve.in_process import Client
-from tests.serve.rest.trials import serve, values
+from tests.serve.rest.trials import Served, serve, values
 from tests.serve.rollout.variants import put_variants
+from tests.waiting import until
 
 ROW: dict[str, Any] = {"instances": [[1, 2, 3]]}
 TENSOR = {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}]}
@@ -101,8 +102,7 @@ def test_the_models_of_an_experiment_are_loaded_for_it_and_stay(
     asyncio.run(engine.load("roots"))
     with serve(engine, tmp_path, EXPERIMENT) as served:
         engine.memory.pins = served.rollout.trials.list_models
-        assert served.ask(x_adaptact_unit="anna").status_code == 503
-        load_wanted(engine)
+        until(lambda: is_answered(engine, served))
         assert values(served.ask(x_adaptact_unit="anna")) == [3, 6, 9]
         with pytest.raises(ModelUnloadedError, match="in use or pinned"):
             asyncio.run(engine.load("roots"))
@@ -110,9 +110,12 @@ def test_the_models_of_an_experiment_are_loaded_for_it_and_stay(
     engine.close()
 
 
-def load_wanted(engine: Engine) -> None:
+def is_answered(engine: Engine, served: Served) -> bool:
+    """Whether the candidate answers; what its requests wanted before is loaded now."""
+
     async def load() -> None:
         engine.memory.load_wanted()
         await asyncio.gather(*(task for task, _ in engine.memory._loading.values()))
 
     asyncio.run(load())
+    return served.ask(x_adaptact_unit="anna").status_code == 200

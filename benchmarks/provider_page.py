@@ -27,7 +27,9 @@ where a run takes more than 2 ms, all else by the clock; the fastest run of a tu
 the time of what `auto` chose over that of the better of the two providers with all threads; the choice was
 made in another second than the one that judges it. *one for both batches* is what a server would lose that
 keeps one provider for runs of one and of eight rows, by the same rule, to the better one for each.
-torch.compile is measured at batch 1 on one thread, as far as there was time."""
+torch.compile is measured at batch 1 on one thread, as far as there was time.
+On a processor that is not Intel's, the plug-in was a copy without its check of the maker
+(`ADAPTACT_OPENVINO_LIBRARY`): as published it finds no device there."""
 
 
 def publish_nets(cells: Mapping[str, Cell]) -> None:

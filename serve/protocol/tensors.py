@@ -131,16 +131,18 @@ def _find_foreign(data: list[Value], datatype: Datatype) -> tuple[int, str] | No
             try:
                 make_array(values, datatype)
             except (TypeError, OverflowError, FloatingPointError):
-                return place, next(_name_foreign(values, datatype))
+                return place, _name_foreign(values, datatype)
     return None
 
 
-def _name_foreign(values: list[Value], datatype: Datatype) -> Iterator[str]:
+def _name_foreign(values: list[Value], datatype: Datatype) -> str:
+    """The first of the values, one of which is none of the datatype, that is none of it: as JSON."""
     for value in values:
         try:
             make_array([value], datatype)
         except (TypeError, OverflowError, FloatingPointError):
-            yield "an object" if isinstance(value, dict) else json.dumps(value, ensure_ascii=False)
+            break
+    return "an object" if isinstance(value, dict) else json.dumps(value, ensure_ascii=False)
 
 
 def _flatten_part(part: Part, datatype: Datatype) -> Array:

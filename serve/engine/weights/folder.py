@@ -90,9 +90,11 @@ class WeightsFolder:
     def remove_unfinished(self) -> None:
         """Remove what processes that were killed have left half-written."""
         for path in self._path.glob(f"*{NEW}"):
-            with self.try_lock(path.name.removesuffix(NEW), alone=True) as is_mine:
-                if is_mine:
-                    shutil.rmtree(path, ignore_errors=True)
+            key = path.name.removesuffix(NEW)
+            if ENTRY.fullmatch(key):
+                with self.try_lock(key, alone=True) as is_mine:
+                    if is_mine:
+                        shutil.rmtree(path, ignore_errors=True)
 
     def trim(self) -> None:
         """Remove the entries that were used longest ago, until all others are within the limit."""

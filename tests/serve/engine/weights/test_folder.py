@@ -82,6 +82,12 @@ def test_what_a_killed_process_left_goes_and_what_others_write_stays(
     assert [path.name for path in own(tmp_path).glob("*.new")] == [f"{KEYS[1]}.new"]
 
 
+def test_what_is_no_entry_is_left_as_it_is(tmp_path: Path, folder: WeightsFolder) -> None:
+    (own(tmp_path) / "notes.new").mkdir()
+    folder.remove_unfinished()
+    assert [path.name for path in own(tmp_path).iterdir()] == ["notes.new"]
+
+
 def test_what_was_used_longest_ago_goes_unless_it_is_in_use(tmp_path: Path, folder: WeightsFolder) -> None:
     for used, key in enumerate(KEYS):
         put(folder, key, used)

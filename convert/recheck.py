@@ -13,7 +13,7 @@ from convert.artefact.file import serialise
 from convert.errors import ConversionError, UsageError
 from convert.evidence.inspection import OnnxFile
 from convert.model_io.array import name_dtype
-from convert.model_io.given import read_samples
+from convert.model_io.given import describe_undefined, read_samples
 from convert.model_io.inputs import InputSpec, add_size_bounds, require_distinct
 from convert.model_io.runtime import Session, require_provider
 from convert.model_io.samples import SampleSet, take_sample
@@ -76,6 +76,8 @@ class RecheckResult:
     same_source: bool | None
     """Whether the file was made from this very model file; None where the file does not say."""
     gate: GateResult | None = None
+    notes: tuple[str, ...] = ()
+    """What to know of the user's samples, a line each."""
 
 
 def recheck(
@@ -101,6 +103,7 @@ def recheck(
     tried = () if manifest is None else manifest.tried_sizes
     recorded = sample_recorded(source, tried, sampling.ranges, sampling.work)
     sets = (*sampling.sets, *own_sets, *recorded)
+    notes = describe_undefined(own_sets, source.inputs)
     same_source = None if manifest is None else manifest.source_digest == source.digest
     precision = read_precision(manifest)
     on_stage("run")
@@ -110,7 +113,7 @@ def recheck(
         task = read_task(precision, options.samples, options.budgets, source.inputs, own_sets)
         session = open_session(precision=computed_in(precision, options.provider))
         gate = recheck_gate(original, session, sets, manifest.rounding, task)
-        return RecheckResult(None, gate.failure, gate.advice, same_source, gate)
+        return RecheckResult(None, gate.failure, gate.advice, same_source, gate, notes)
     resolve_budgets("fp32", options.budgets)
     tolerances = _check_tolerances(options, original)
     original.remember(sets)  # first, so that its float64 model is freed before the session takes memory
@@ -120,10 +123,10 @@ def recheck(
     coverage = judge(trials, original, source, _load_weights(file), losses)
     parity = replace(measure_parity(original, session, sets, tolerances), coverage=coverage)
     if parity.passed:
-        return RecheckResult(parity, None, None, same_source)
+        return RecheckResult(parity, None, None, same_source, notes=notes)
     on_stage("locate")
     culprit = _find_culprit(source, original, file, _pick_hardest(parity, sets)) + _describe_options(file)
-    return RecheckResult(parity, describe_failure(parity.worst), culprit, same_source)
+    return RecheckResult(parity, describe_failure(parity.worst), culprit, same_source, notes=notes)
 
 
 def _load(model: Path, file: OnnxFile, options: RecheckOptions) -> Source:

@@ -200,6 +200,7 @@ def summarise(file: "OnnxFile", signer: str | None, result: "RecheckResult | Non
             "failure": result.failure,
             "culprit": result.culprit,
             "same_source": result.same_source,
+            "notes": result.notes,
             "parity": None if parity is None else asdict(parity),
             "gate": None if result.gate is None else asdict(result.gate.record),
         }
@@ -241,6 +242,8 @@ def _print(file: "OnnxFile", signer: str | None, result: "RecheckResult | None",
             print_coverage(console, parity)
         if result.same_source is False:
             print_line(console, say("note: the file was made from another model file than this one"))
+        for note in result.notes:
+            print_line(console, say("note: {note}", note=retell(note)))
     if result.failure is not None:
         print_error(result.failure, result.culprit)
 

@@ -15,6 +15,13 @@ _METHODS = {
     "fp16": mark("16-bit floats inside, 32-bit inputs and outputs"),
     "computed": mark("a file in float32, of which the provider computes products in 16 bits"),
 }
+_RANGES = {
+    "least-error": mark("of the least squared error"),
+    "all": mark("that hold all its numbers"),
+    "percentile": mark("that hold 99.99 % of its numbers"),
+    "divergence": mark("of the least divergence"),
+    "all-and-room": mark("that hold all its numbers and a fifth more"),
+}
 _JUDGED_ON = {
     "given": mark("{samples} samples of your own"),
     "calibration": mark("{samples} samples of the calibration data"),
@@ -69,6 +76,8 @@ def describe_rounding(precision: str, record: RoundingRecord) -> str:
     ]
     if record.calibration_samples is not None:
         parts.append(say(", calibrated on {count}", count=record.calibration_samples))
+    if record.ranges_by is not None:
+        parts.append(say(", in ranges {which}", which=say(_RANGES.get(record.ranges_by, record.ranges_by))))
     if record.accuracy is not None:
         parts.append(
             say(

@@ -182,3 +182,8 @@ class RoundingRecord:
     """None in files from before 1.6."""
     front: FrontRecord | None = None
     """None where the places were not chosen by time."""
+    ranges_by: str | None = None
+    """How ranges were chosen: least-error, all, percentile, divergence or all-and-room.
+
+    None where calibration data gave none, and in older files.
+    """

@@ -48,6 +48,7 @@ class HalfScheme:
         self, model: ir.Model, sites: Sequence[RoundingSite], ranges: Ranges, kinds: Mapping[str, str]
     ) -> None:
         self.sites = sites
+        self.ranges_by = None
         self._model = model
         self._kinds = kinds
         self._opset = model.opset_imports[""]

@@ -34,6 +34,7 @@ class DynamicScheme:
 
     def __init__(self, model: ir.Model, sites: Sequence[RoundingSite]) -> None:
         self.sites = sites
+        self.ranges_by = None
         self._graph = infer_shapes(model)
 
     def is_rounding(self, kept: Collection[RoundingSite]) -> bool:

@@ -31,6 +31,8 @@ class Candidate:
     model: ir.Model
     losses: LossReport
     kept: tuple[FloatSite, ...]
+    ranges_by: str | None = None
+    """The way of choosing ranges, where calibration data gave them."""
 
 
 def keep_fewest(schemes: Sequence[Scheme], gate: Gate, budgets: Budgets, on_progress: OnStep) -> Candidate:
@@ -80,7 +82,7 @@ def _rank_sites(scheme: Scheme, rounded: ir.Model, gate: Gate, on_progress: OnSt
 
 def _try_sites(scheme: Scheme, gate: Gate, kept: Sequence[FloatSite]) -> Candidate:
     graph = scheme.round([float_site.site for float_site in kept])
-    return Candidate(graph, _measure(graph, gate), tuple(kept))
+    return Candidate(graph, _measure(graph, gate), tuple(kept), scheme.ranges_by)
 
 
 def _measure(graph: ir.Model, gate: Gate) -> LossReport:

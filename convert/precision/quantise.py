@@ -106,6 +106,8 @@ class QuantisedModel:
     unfit: tuple[UnfitLayer, ...]
     sites: int
     calibration: Calibration | None
+    ranges_by: str | None
+    """The way of choosing ranges, where calibration data gave them."""
     front: Front | None = None
     """Where the places were chosen on a front."""
 
@@ -177,6 +179,7 @@ def _collect(
         unfit=(),
         sites=0,
         calibration=task.calibration,
+        ranges_by=candidate.ranges_by,
     )
 
 

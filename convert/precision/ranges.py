@@ -10,7 +10,7 @@ cuts off a fixed share of them, and one that changes their distribution least, b
 and Leibler (S. Migacz, 8-bit inference with TensorRT, 2017). See static_ways.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import comb
 
 import numpy as np
@@ -87,6 +87,16 @@ def choose_by_divergence(distribution: Distribution) -> tuple[float, float]:
     best = min(reaches, key=lambda reach: _measure_divergence(counts, reach))
     end = largest * (2 * best + 1) / (2 * BINS + 1)
     return max(low, -end), min(high, end)
+
+
+NAMES: Mapping[RangeMethod, str] = {
+    choose_range: "least-error",
+    hold_known: "all",
+    choose_percentile: "percentile",
+    choose_by_divergence: "divergence",
+    hold_all: "all-and-room",
+}
+"""What the manifest calls each way."""
 
 
 def _measure_divergence(counts: Array, reach: int) -> float:

@@ -30,6 +30,7 @@ def record_rounding(rounded: QuantisedModel) -> RoundingRecord:
         kept=kept,
         places=rounded.sites,
         front=None if rounded.front is None else record_front(rounded.front),
+        ranges_by=rounded.ranges_by,
     )
 
 

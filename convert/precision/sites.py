@@ -46,6 +46,10 @@ class Scheme(Protocol):
     def sites(self) -> Sequence[RoundingSite]:
         """The sites at which it rounds."""
 
+    @property
+    def ranges_by(self) -> str | None:
+        """The name of the way in which ranges were chosen; None where it needs none of calibration data."""
+
     def is_rounding(self, kept: Collection[RoundingSite]) -> bool:
         """Whether anything is rounded with these sites in float."""
 

@@ -10,7 +10,7 @@ joins the activation to the layer then, and loses the bias of a convolution whos
 a `Reshape` to a `Concat`: for it a result is rounded only where layers read it.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import onnx
@@ -20,9 +20,9 @@ from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 
 from convert.graph.nodes import feeds_only, get_constant
-from convert.precision.distributions import Distribution, Distributions
+from convert.precision.distributions import Distributions
 from convert.precision.int8 import copy_graph, infer_shapes, require_standard, silence
-from convert.precision.ranges import choose_range
+from convert.precision.ranges import NAMES, RangeMethod, choose_range
 from convert.precision.shifts import Bias, correct_biases
 from convert.precision.sites import LINEAR, Ranges, RoundingSite, is_linear
 
@@ -44,10 +44,11 @@ class StaticScheme:
         model: ir.Model,
         sites: Sequence[RoundingSite],
         distributions: Distributions,
-        choose: Callable[[Distribution], tuple[float, float]] = choose_range,
+        choose: RangeMethod = choose_range,
         provider: str = "cpu",
     ) -> None:
         self.sites = sites
+        self.ranges_by = NAMES.get(choose)
         self._gives_floats = provider in FLOAT_RESULTS
         self._graph = infer_shapes(model)
         # Rounding that replaces a Clip must not end beyond it.

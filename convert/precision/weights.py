@@ -51,6 +51,7 @@ class WeightsScheme:
                 f"weights in {bits} bits need opset {OPSET}, and the graph has opset {own}",
                 hint=f"--opset {OPSET}",
             )
+        self.ranges_by = None
         self._model = model
         self._bits = bits
         self._blocks: dict[_Key, WeightBlocks] = {}

@@ -200,7 +200,7 @@ class _Search:
         point = front.points[front.chosen]
         kept = self._list_kept(point.groups)
         graph = self._scheme.round([float_site.site for float_site in kept])
-        return Candidate(graph, point.losses, tuple(kept))
+        return Candidate(graph, point.losses, tuple(kept), self._scheme.ranges_by)
 
     @property
     def _is_by_accuracy(self) -> bool:

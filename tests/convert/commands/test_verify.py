@@ -65,6 +65,22 @@ def test_a_good_file_passes(
 
 
 @pytest.mark.slow
+def test_samples_with_numbers_that_are_not_finite_are_counted(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = np.ones((6, 3, 8, 8), np.float32)
+    image[0, 0, 0, :2], image[4, 1] = np.nan, np.inf
+    np.savez(tmp_path / "samples.npz", image=image)
+    given = (files.model, files.file, "--samples", tmp_path / "samples.npz")
+    assert run(monkeypatch, *given) == FINE
+    told = "the samples hold 66 NaN or infinite numbers of `image`, in 2 of 6 samples"
+    assert told in capsys.readouterr().out.replace("\n", " ")
+    assert run(monkeypatch, *given, "--json") == FINE
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.startswith(told)
+
+
+@pytest.mark.slow
 def test_parity_behind_a_head_of_zeros_is_weak(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from adaptact.exit_codes import FINE, PARITY_FAILED, WRONG_USE
 from convert.commands import export, inspect, verify
 from convert.manifest.entries import MANIFEST_KEY
 from convert.manifest.manifest import Manifest
+from convert.precision.ranges import NAMES
 from tests.convert.models import classifier, save_checkpoint
 
 
@@ -57,6 +58,7 @@ def test_the_manifest_holds_the_gate(static: Path) -> None:
     assert record is not None
     assert (manifest.precision, record.method, record.judged_on) == ("int8", "static", "given")
     assert (record.samples, record.calibration_samples) == (60, 160)
+    assert record.ranges_by in NAMES.values()
     assert record.accuracy is not None
     assert (record.accuracy.samples, record.accuracy.original) == (60, 60)
     assert record.losses[0].largest <= record.max_error == 0.05

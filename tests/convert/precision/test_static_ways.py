@@ -7,6 +7,7 @@ from convert.artefact.file import serialise
 from convert.model_io.inputs import parse_input
 from convert.model_io.runtime import Session
 from convert.precision.distributions import Distribution
+from convert.precision.ranges import NAMES, RangeMethod, hold_all
 from convert.precision.sites import find_sites
 from convert.precision.static_ways import METHODS, make_plain_scheme, make_static_schemes
 from tests.convert.models import optimise_model
@@ -26,6 +27,17 @@ def test_the_method_that_loses_least_is_taken(monkeypatch: pytest.MonkeyPatch) -
         return float(((result - expected) ** 2).mean())
 
     assert lose(_cut_all, *METHODS, _cut_all) == min(lose(method) for method in METHODS) < lose(_cut_all)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=NAMES.get)
+def test_a_scheme_names_how_its_ranges_were_chosen(
+    method: RangeMethod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, spec, graph = build_network("rows")
+    monkeypatch.setattr("convert.precision.static_ways.METHODS", (method,))
+    sets = as_own_samples(make_samples(spec))
+    schemes = make_static_schemes(graph, find_sites(graph, {}), sets)
+    assert [scheme.ranges_by for scheme in schemes] == [NAMES[method], NAMES[hold_all]]
 
 
 def test_few_and_uneven_sets_are_compared_too() -> None:

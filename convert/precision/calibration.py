@@ -134,7 +134,13 @@ def read_labels(path: Path, inputs: Sequence[InputSpec], samples: int) -> Array 
             labels: Array = archive[LABELS]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(f"`{LABELS}` in `{path}` cannot be read: {error}") from error
-    if labels.shape != (samples,) or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
+    if labels.shape == (samples,) and labels.dtype.kind == "i" and labels.min(initial=0) < 0:
+        first = int(np.argmax(labels < 0))
+        raise UsageError(
+            f"`{LABELS}` in `{path}` is {labels[first]} for sample {first}, expected whole numbers from 0",
+            hint="take samples without a class out, or count the classes from 0",
+        )
+    if labels.shape != (samples,) or labels.dtype.kind not in "iu":
         raise UsageError(
             f"`{LABELS}` in `{path}` is {labels.dtype.name}{list(labels.shape)}, "
             f"expected whole numbers from 0, one for each of {samples} samples"

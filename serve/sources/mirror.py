@@ -118,7 +118,8 @@ class Synchronisation:
 
     def _refuse(self, part: Part, reason: str) -> None:
         """Note why; the same files are tried again after pauses that grow."""
-        log.error("%s is not taken from the source: %s; what is there stays", part.folder, reason)
+        rest = "the earlier copy stays" if part.key in self._copy.list_keys() else "it has no copy yet"
+        log.error("%s is not taken from the source: %s; %s", part.folder, reason, rest)
         earlier, stamp = self._earlier.get(part.folder), _stamp(part)
         tries = earlier.tries + 1 if earlier is not None and earlier.stamp == stamp else 1
         pause = min(self._options.interval_seconds * 2.0 ** min(tries - 2, 30), LONGEST_PAUSE_SECONDS)

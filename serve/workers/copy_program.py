@@ -37,11 +37,11 @@ def main() -> int:
         status = synchronise(partial(open_source, options.url, options.latest), options, is_first=is_first)
     except (StartupError, OSError) as error:
         if not is_first:
-            log.error("models cannot be brought up to date: %s; what is there stays", error)
+            log.error("models cannot be brought up to date: %s", error)
         sys.stdout.write(f"{error}\n")
         return WRONG_USE
     if status.error:
-        log.error("models cannot be brought up to date: %s; what is there stays", status.error)
+        log.error("models cannot be brought up to date: %s", status.error)
     return FAILED if status.error else FINE
 
 

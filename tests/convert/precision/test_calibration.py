@@ -77,9 +77,15 @@ def test_labels_are_read_where_there_are_some(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "labels", [np.array([0, 1]), np.array([0.0, 1.0, 2.0]), np.array([0, -1, 2]), np.zeros((3, 1), int)]
+    ("labels", "told"),
+    [
+        (np.array([0, 1]), "one for each of 3 samples"),
+        (np.array([0.0, 1.0, 2.0]), "one for each of 3 samples"),
+        (np.zeros((3, 1), int), "one for each of 3 samples"),
+        (np.array([0, -1, 2]), "is -1 for sample 1, expected whole numbers from 0"),
+    ],
 )
-def test_labels_of_another_form_are_refused(tmp_path: Path, labels: Array) -> None:
+def test_labels_of_another_form_are_refused(tmp_path: Path, labels: Array, told: str) -> None:
     path = _save(tmp_path, row=make_samples(ROWS, 3), labels=labels)
-    with pytest.raises(UsageError, match="one for each of 3 samples"):
+    with pytest.raises(UsageError, match=told):
         read_labels(path, [ROWS], 3)

@@ -102,13 +102,16 @@ def flood(_: str, content: bytes) -> Iterator[bytes]:
     ("read", "reason"), [(flip, "should have the SHA-256"), (cut, "only 2 arrived"), (flood, "more arrived")]
 )
 def test_what_is_not_as_listed_is_refused_and_the_old_version_stays(
-    mirrored: Mirrored, read: object, reason: str
+    mirrored: Mirrored, read: object, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     mirrored.synchronise()
-    mirrored.source.files[MODEL] = b"new"
+    mirrored.source.files |= {MODEL: b"new", "digits/3/model.onnx": b"first"}
     mirrored.source.read = read  # type: ignore[assignment]
     status = mirrored.synchronise()
     assert reason in status.refusals["digits/1"].reason
+    new, old = (record.getMessage() for record in caplog.records if "is not taken" in record.getMessage())
+    assert (old.startswith("digits/1"), old.endswith("the earlier copy stays")) == (True, True)
+    assert (new.startswith("digits/3"), new.endswith("it has no copy yet")) == (True, True)
     assert status.is_up
     assert mirrored.list_files()[MODEL] == b"one"
     assert not (mirrored.folder / OWN / STAGING).exists()

@@ -1,5 +1,6 @@
 """The routes of models: metadata, configuration and manifest; the repository; aliases."""
 
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Annotated, Any, Protocol
 
@@ -9,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from serve.engine.catalogue import IndexEntry
 from serve.engine.engine import Engine
-from serve.engine.errors import MalformedRequestError, quote, quote_names
+from serve.engine.errors import MalformedRequestError, ModelUnavailableError, quote, quote_names
 from serve.engine.manifest import Json
 from serve.engine.model import ServedModel
 from serve.protocol.descriptions import EXTENSIONS, ModelMetadata, ServerMetadata
@@ -149,7 +150,7 @@ def alias_routes(engine: Engine, keeper: AliasKeeper) -> APIRouter:
     @router.get("")
     async def aliases(model: ModelName) -> Aliases:
         """The model's aliases; a path may name one in place of a version."""
-        engine.model(model)
+        _require_known(engine, model)
         aliases = sorted(engine.aliases(model).items())
         return Aliases(
             name=model, aliases=[Alias(alias=alias, version=version) for alias, version in aliases]
@@ -184,13 +185,19 @@ def alias_routes(engine: Engine, keeper: AliasKeeper) -> APIRouter:
 
 def _find_version(engine: Engine, model: str, alias: str) -> str:
     """The alias's version; raises `HTTPException` where there is none."""
-    engine.model(model)
+    _require_known(engine, model)
     aliases = engine.aliases(model)
     if alias not in aliases:
         raise HTTPException(
             404, f"model {quote(model)} has no alias {quote(alias)}; aliases: {quote_names(list(aliases))}"
         )
     return aliases[alias]
+
+
+def _require_known(engine: Engine, model: str) -> None:
+    """Raises `UnknownModelError`; a model that is not loaded has its aliases too."""
+    with suppress(ModelUnavailableError):
+        engine.model(model)
 
 
 def _describe_configuration(model: ServedModel) -> ModelConfiguration:

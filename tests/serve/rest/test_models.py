@@ -127,6 +127,9 @@ def test_aliases_are_listed_and_removed(fresh: Client) -> None:
     candidate, stable = {"alias": "candidate", "version": "1"}, {"alias": "stable", "version": "2"}
     assert fresh.get(ALIASES).json() == {"name": "double", "aliases": [candidate, stable]}
     assert fresh.get(f"{ALIASES}/stable").json() == stable
+    assert fresh.post(UNLOAD, {}).status_code == 200
+    assert fresh.get(ALIASES).json() == {"name": "double", "aliases": [candidate, stable]}
+    assert fresh.get(f"{ALIASES}/stable").json() == stable
     assert fresh.request("DELETE", f"{ALIASES}/candidate").json() == candidate
     assert fresh.get(ALIASES).json() == {"name": "double", "aliases": [stable]}
 

@@ -58,10 +58,11 @@ def fill_rows(table: Table, example: Table) -> Table:
         return table
     is_answered = table[ERROR] == ""
     filled: dict[str, Array] = {}
-    for name, like in example.items():
+    for name in example:
         if name in KEPT:
             filled[name] = table[name]
             continue
+        like = table.get(name, example[name])
         filled[name] = np.zeros((len(is_answered), *like.shape[1:]), like.dtype)
         if like.dtype.kind in "fO":
             filled[name][...] = np.nan if like.dtype.kind == "f" else ""

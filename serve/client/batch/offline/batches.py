@@ -34,8 +34,8 @@ class Inputs:
     arrays: Mapping[str, Array]
     is_labelled: bool = False
     """Whether answers have the likeliest class's name, as those to images, texts and objects have."""
-    truncated: tuple[int, ...] | None = None
-    """The places of texts that were cut; None where the rows are no texts."""
+    truncated: tuple[int, ...] = ()
+    """The places of texts that were cut."""
 
 
 class Batch(Protocol):
@@ -181,14 +181,14 @@ class RepeatedBatch:
         """The row's inputs, as often."""
         inputs = self.row.read(model)
         arrays = {name: np.repeat(array, self.times, 0) for name, array in inputs.arrays.items()}
-        truncated = inputs.truncated and tuple(range(self.times))
+        truncated = tuple(range(self.times)) if inputs.truncated else ()
         return replace(inputs, arrays=arrays, truncated=truncated)
 
 
 def name_row(message: str, batch: Batch) -> str:
     """The message with the row of the file, of which the batch has this one alone."""
     where = f"`{batch.files[0]}`" if batch.files else f"row {batch.first}"
-    text, count = INSTANCE.subn(where, message)
+    text, count = INSTANCE.subn(lambda _: where, message)
     is_named = count or text.startswith((f"{where}:", f"{where},", f"{where} "))
     return text if is_named else f"{where}: {text}"
 

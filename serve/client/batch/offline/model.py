@@ -84,7 +84,7 @@ class LocalModel:
         if labels:
             answers[LABEL] = np.array(labels, np.object_)
         answers |= {name: array for name, array in outputs.items() if not only or name in only}
-        if inputs.truncated is not None and cuts_texts(self.metadata):
+        if inputs.is_labelled and cuts_texts(self.metadata):
             answers[TRUNCATED] = np.isin(np.arange(rows), inputs.truncated)
         return answers
 

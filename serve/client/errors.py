@@ -5,6 +5,7 @@ ClientError
 ├── InvalidHeaderError      a key or header that cannot be sent
 ├── InvalidInputError       the request does not fit the protocol or the model, or is too large
 ├── InvalidFileError        a file that cannot be read or written, or that does not fit the model
+│   ├── ChangedFileError    an input that is not, or no longer, the one that a run began with
 │   └── ResultFileError     a result that can be written no further, such as on a full disk
 ├── InvalidReplyError       the reply is none of the protocol
 │   └── ReplyTooLargeError  the reply is larger than the client's limit
@@ -52,6 +53,10 @@ class InvalidInputError(ClientError):
 
 class InvalidFileError(ClientError):
     """A file of inputs or results that cannot be read or written, or that does not fit the model."""
+
+
+class ChangedFileError(InvalidFileError):
+    """An input that is not, or no longer, the one that a run began with."""
 
 
 class ResultFileError(InvalidFileError):

@@ -8,7 +8,7 @@ from serve.client.batch.offline.batches import Batch, name_row
 from serve.client.batch.offline.model import FILE, LocalModel
 from serve.client.batch.offline.shards import Shard, Source, require_unchanged
 from serve.client.batch.results import ERROR, KEPT, Table
-from serve.client.errors import InvalidFileError, InvalidReplyError
+from serve.client.errors import ChangedFileError, InvalidFileError, InvalidReplyError
 from serve.engine.errors import EngineError
 from serve.engine.signature import Array
 
@@ -45,7 +45,7 @@ def answer_shard(model: LocalModel, options: AnswerOptions, source: Source, shar
     if options.keep_going:
         table[ERROR] = table.pop(ERROR)  # last
     if len(table[ERROR] if options.keep_going else next(iter(table.values()))) != shard.rows:
-        raise InvalidFileError(f"`{source.path}` has not the rows that it had when the run began")
+        raise ChangedFileError(f"`{source.path}` has not the rows that it had when the run began")
     return table
 
 

@@ -7,13 +7,13 @@ from adaptact.cluster import TaskCluster, name_node
 from serve.client.batch.offline.answers import AnswerOptions, answer_shard
 from serve.client.batch.offline.model import LocalModel, PackedModel
 from serve.client.batch.offline.run import AnswerShards
-from serve.client.batch.offline.shards import Shard, ShardPlan, Source, require_unchanged
+from serve.client.batch.offline.shards import Shard, ShardPlan, Source
 from serve.client.batch.results import Table
-from serve.client.errors import InvalidFileError
+from serve.client.errors import ChangedFileError
 
 SHARE = (
     "an input has to lie under the same path on every node, in a shared folder, or as a copy with its times "
-    "(`cp -p`, `rsync -a`)"
+    "(`cp -a`, `rsync -a`)"
 )
 
 _loaded: dict[str, LocalModel] = {}
@@ -55,12 +55,11 @@ def answer_on_cluster(cluster: TaskCluster, most: int | None) -> AnswerShards:
 def do_shard(work: SharedWork, task: ShardTask) -> Table:
     """The answers to the shard's rows, by the model that this process loads once."""
     try:
-        require_unchanged(task.source)
-    except InvalidFileError as error:
-        raised = InvalidFileError(f"on node {name_node()}: {error}")
+        return answer_shard(_load(work.model), work.options, task.source, task.shard)
+    except ChangedFileError as error:
+        raised = ChangedFileError(f"on node {name_node()}: {error}")
         raised.hint = SHARE
         raise raised from error
-    return answer_shard(_load(work.model), work.options, task.source, task.shard)
 
 
 def _load(packed: PackedModel) -> LocalModel:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.client.batch.offline.batches import Batch, Instance, InstanceBatch, UnreadableRow
-from serve.client.batch.offline.shards import Shard, ShardSize, read_stamp
+from serve.client.batch.offline.shards import Shard, ShardSize, read_stamp, require_stamp
 from serve.client.batch.rows import describe_file
 from serve.client.errors import InvalidFileError
 from serve.protocol.descriptions import ModelMetadata
@@ -23,29 +23,31 @@ class ImageFolder:
 
     path: Path
     stamp: tuple[int, int]
-    names: tuple[str, ...]
+    files: tuple[str, ...]
+    """Each file's name, size and time."""
 
     def fingerprint(self) -> str:
         """The digest of the files' names, sizes and times."""
-        text = "\n".join(describe_file(self.path / name) for name in self.names)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256("\n".join(self.files).encode()).hexdigest()
 
     def cut(self, size: ShardSize) -> Iterator[tuple[int, tuple[str, ...]]]:
         """Shards of files."""
         size = ShardSize(size.batch, min(size.rows, max(1, SHARD_IMAGES // size.batch) * size.batch))
-        for start, stop in size.cut(len(self.names)):
-            yield stop - start, self.names[start:stop]
+        for start, stop in size.cut(len(self.files)):
+            yield stop - start, self.files[start:stop]
 
     def read(self, shard: Shard, batch: int) -> Iterator[Batch]:
-        """The bytes of the files."""
+        """The bytes of the files; raises `ChangedFileError` for one that is not what it was."""
         for start in range(0, shard.rows, batch):
-            names = tuple(map(str, shard.place[start : start + batch]))
-            yield InstanceBatch(
-                shard.first + start + 1, [_read_image(self.path / name) for name in names], names
-            )
+            files = [str(file).rsplit(" ", 2) for file in shard.place[start : start + batch]]
+            images: list[Instance] = []
+            for name, size, time in files:
+                require_stamp(self.path / name, (int(size), int(time)))
+                images.append(_read_image(self.path / name))
+            yield InstanceBatch(shard.first + start + 1, images, tuple(name for name, *_ in files))
 
     def __reduce__(self) -> tuple[type["ImageFolder"], tuple[object, ...]]:
-        """Sent without the names: each shard brings its own."""
+        """Sent without the files: each shard brings its own."""
         return ImageFolder, (self.path, self.stamp, ())
 
 
@@ -53,7 +55,7 @@ def open_images(path: Path, names: Sequence[str], model: ModelMetadata) -> Image
     """The files of these names in the folder; raises `InvalidFileError` if the model takes no images."""
     if "preprocessing" not in (model.description or {}):
         raise InvalidFileError(f"`{path}` holds images; {NOT_DESCRIBED}")
-    return ImageFolder(path, read_stamp(path), tuple(sorted(names)))
+    return ImageFolder(path, read_stamp(path), tuple(describe_file(path / name) for name in sorted(names)))
 
 
 def _read_image(path: Path) -> Instance:

@@ -23,6 +23,7 @@ OPENERS: Mapping[str, Callable[[Path, ModelMetadata], Source]] = {
 
 def open_sources(path: Path, model: ModelMetadata) -> list[Source]:
     """The file, the images of the folder, or its other files by their names; raises `InvalidFileError`."""
+    path = path.absolute()  # as other machines have it, whatever their working folder is
     if not path.is_dir():
         return [_open_file(path, model)]
     try:
@@ -47,4 +48,4 @@ def _open_file(path: Path, model: ModelMetadata) -> Source:
         raise InvalidFileError(
             f"`{path}` is neither a folder nor a file that ends in {', '.join(OPENERS)}: the input's form"
         )
-    return opener(path.absolute(), model)
+    return opener(path, model)

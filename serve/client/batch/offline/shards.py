@@ -1,13 +1,14 @@
 """Shards: rows of a file that one worker answers, and whose answers are kept together or not at all."""
 
 import hashlib
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from serve.client.batch.offline.batches import Batch
-from serve.client.errors import InvalidFileError
+from serve.client.errors import ChangedFileError, InvalidFileError
 
 SHARD_BYTES = 32 * 2**20
 SHARD_ROWS = 65_536
@@ -49,7 +50,7 @@ class Shard:
     """The place of the first row in its file."""
     rows: int
     place: tuple[int, ...] | tuple[str, ...] = ()
-    """Where they lie, for what reads them: a part of a file in bytes, or the names of files."""
+    """Where they lie, for what reads them: a part of a file in bytes, or files by name, size and time."""
 
 
 class Source(Protocol):
@@ -110,20 +111,37 @@ def plan_shards(sources: Sequence[Source], size: ShardSize, fixed: int | None) -
 
 
 def read_stamp(path: Path) -> tuple[int, int]:
-    """The file's size and time; raises `InvalidFileError`."""
+    """The file's size, and its time; 0 for the size of a folder, which a copy of it need not have.
+
+    Raises `InvalidFileError`, also for what can be read only once.
+    """
     try:
         status = path.stat()
     except OSError as error:
         raise InvalidFileError(f"`{path}` cannot be read: {error.strerror}") from error
+    if stat.S_ISDIR(status.st_mode):
+        return 0, status.st_mtime_ns
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidFileError(
+            f"`{path}` is a pipe or a device, which cannot be read twice; save it as a file"
+        )
     return status.st_size, status.st_mtime_ns
 
 
 def require_unchanged(source: Source) -> None:
-    """Raises `InvalidFileError` where the file is not, or no longer, the one that was opened."""
-    size, time = read_stamp(source.path)
-    if (size, time) != source.stamp:
-        raise InvalidFileError(
-            f"`{source.path}` is not what it was when the run began: {size} bytes, written at "
-            f"{time / 1e9:.3f}, expected {source.stamp[0]} and {source.stamp[1] / 1e9:.3f}; leave it as "
+    """Raises `ChangedFileError` where the file is not, or no longer, the one that was opened."""
+    require_stamp(source.path, source.stamp)
+
+
+def require_stamp(path: Path, expected: tuple[int, int]) -> None:
+    """Raises `ChangedFileError` unless the file has this size and time."""
+    try:
+        size, time = read_stamp(path)
+    except InvalidFileError as error:
+        raise ChangedFileError(str(error)) from error
+    if (size, time) != expected:
+        raise ChangedFileError(
+            f"`{path}` is not what it was when the run began: {size} bytes, written at "
+            f"{time / 1e9:.3f}, expected {expected[0]} and {expected[1] / 1e9:.3f}; leave it as "
             "it is while a run goes on, and begin anew with `--restart`"
         )

@@ -20,9 +20,10 @@ from serve.engine.errors import quote
 from serve.engine.repository import MAX_DEPTH, MAX_FILES, MODEL_FILE, NAME, SUFFIX, VERSION
 from serve.sources.errors import SourceError
 from serve.sources.source import Download, Source, SourceFile
-from serve.sources.web import WebClient, parse_object, read_pieces, require_fine
+from serve.sources.web import WebClient, parse_object, parse_url, read_pieces, require_fine
 
 URI = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>[1-9][0-9]{0,17})|@(?P<alias>[^/@]+))?")
+SIZE = re.compile(r"[0-9]{1,18}")
 REGISTRY, ARTEFACTS = "api/2.0/mlflow/", "api/2.0/mlflow-artifacts/artifacts"
 PROXIED = "mlflow-artifacts:"
 LARGEST_ANSWER = 8 * 2**20
@@ -62,14 +63,14 @@ class MlflowSource:
         self._name, self._version, self._alias = match["name"], match["version"], match["alias"]
         self._latest = min(latest or MAX_VERSIONS, MAX_VERSIONS)
         self._folders = 0
-        base = httpx.URL(f"{tracking}/")
+        base = parse_url(f"{tracking}/")
         authority = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH")
         self._base = base
         self._web = WebClient(
             base, authority=Path(authority) if authority else None, auth=_read_credentials()
         )
         self._elsewhere: dict[str, tuple[Source, SourceFile]] = {}
-        """By path, the files that are not the registry's own."""
+        """By URL, the files that are not the registry's own."""
 
     def list_files(self) -> Iterator[SourceFile]:
         """As of any source; the stamp is where the version's files are, and since when."""
@@ -79,15 +80,12 @@ class MlflowSource:
             answer = self._ask("model-versions/get-download-uri", query)
             uri = self._resolve(str(answer.get("artifact_uri", "")))
             for file in _name_model(list(self._list_artefacts(uri))):
-                placed = replace(file, path=f"{folder}/{file.path}", stamp=f"{file.stamp} {found.created}")
-                if file.path in self._elsewhere:
-                    self._elsewhere[placed.path] = self._elsewhere.pop(file.path)
-                yield placed
+                yield replace(file, path=f"{folder}/{file.path}", stamp=f"{file.stamp} {found.created}")
 
     def open(self, file: SourceFile) -> Download:
         """As of any source; MLflow has no digests."""
-        if file.path in self._elsewhere:
-            source, named = self._elsewhere[file.path]
+        if file.where in self._elsewhere:
+            source, named = self._elsewhere[file.where]
             return source.open(named)
         return Download(self._read(file))
 
@@ -175,8 +173,9 @@ class MlflowSource:
 
             bucket = S3Source(uri)
             for file in bucket.list_files():
-                self._elsewhere[file.path] = bucket, file
-                yield file
+                where = f"{uri}/{file.path}"
+                self._elsewhere[where] = bucket, file
+                yield replace(file, where=where)
         elif uri.startswith(PROXIED):
             root = urlsplit(uri).path.strip("/")
             yield from self._walk(root, root, 0)
@@ -200,10 +199,18 @@ class MlflowSource:
                 continue
             path = f"{folder}/{name}"
             if not fields.get("is_dir"):
-                size = int(fields.get("file_size") or 0)
+                size = _read_size(fields.get("file_size"), path)
                 yield SourceFile(path.removeprefix(f"{root}/"), size, f"{root} {size}", where=path)
             elif depth < MAX_DEPTH:
                 yield from self._walk(root, path, depth + 1)
+
+
+def _read_size(value: object, path: str) -> int:
+    """A file's size, a number or its digits; raises `SourceError` for another value."""
+    text = str(value or 0)
+    if isinstance(value, bool) or SIZE.fullmatch(text) is None:
+        raise SourceError(f"the registry says of {quote(path)} that its size is {quote(text)}")
+    return int(text)
 
 
 def _name_model(files: list[SourceFile]) -> list[SourceFile]:

@@ -114,7 +114,9 @@ def find_key(path: str) -> Key | None:
 
 def _drop_folders(files: list[SourceFile]) -> None:
     """Leave out the empty files that some programs put for folders."""
-    folders = {str(parent) for file in files for parent in PurePosixPath(file.path).parents}
+    # Not those of a path that is refused anyway: one may name a million folders.
+    named = [file.path for file in files if not _find_path_problem(file.path)]
+    folders = {str(parent) for path in named for parent in PurePosixPath(path).parents}
     files[:] = [file for file in files if file.size or file.path not in folders]
 
 

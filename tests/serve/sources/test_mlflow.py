@@ -65,6 +65,34 @@ def test_artefacts_of_a_run_are_found(registry: ScriptedServer) -> None:
     assert len(list(MlflowSource("models:/net/3").list_files())) == 2
 
 
+def test_artefacts_in_a_bucket_are_read_from_it_whatever_their_names_are(
+    registry: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    obstore = pytest.importorskip("obstore")
+    from serve.sources import s3  # noqa: PLC0415  # it needs obstore
+
+    store = obstore.store.MemoryStore()
+    monkeypatch.setattr(s3, "_make_store", lambda bucket, timeout: store)
+    obstore.put(store, "7/m/net.onnx", b"net")
+    obstore.put(store, "7/m/data/w.bin", b"weights")
+    registry.answers[f"{API}model-versions/get-download-uri"] = say(artifact_uri="s3://bucket/7/m")
+    source = MlflowSource("models:/net/3")
+    contents = {file.path: b"".join(source.open(file).pieces) for file in list(source.list_files())}
+    assert contents == {"net/3/model.onnx": b"net", "net/3/data/w.bin": b"weights"}
+
+
+@pytest.mark.parametrize("size", ["many", [1], True, -1, 1.5, "9" * 5000])
+def test_a_size_that_is_none_is_an_error(registry: ScriptedServer, size: object) -> None:
+    registry.answers[ARTEFACTS] = say(files=[{"path": "net.onnx", "file_size": size}])
+    with pytest.raises(SourceError, match=r"says of .*net\.onnx.* that its size is"):
+        list(MlflowSource("models:/net/3").list_files())
+
+
+def test_a_size_may_be_digits(registry: ScriptedServer) -> None:
+    registry.answers[ARTEFACTS] = say(files=[{"path": "net.onnx", "file_size": "3"}])
+    assert [file.size for file in MlflowSource("models:/net/3").list_files()] == [3]
+
+
 def test_artefacts_elsewhere_are_an_error(registry: ScriptedServer) -> None:
     registry.answers[f"{API}model-versions/get-download-uri"] = say(artifact_uri="file:///home/me/mlruns")
     with pytest.raises(SourceError, match="serve-artifacts"):
@@ -113,4 +141,10 @@ def test_a_uri_that_names_nothing_is_an_error(scripted: ScriptedServer, uri: str
 def test_a_registry_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///home/me/mlruns")
     with pytest.raises(SourceError, match="MLFLOW_TRACKING_URI names no registry"):
+        MlflowSource("models:/net/3")
+
+
+def test_a_registry_s_url_has_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example:port")
+    with pytest.raises(SourceError, match="is no URL"):
         MlflowSource("models:/net/3")

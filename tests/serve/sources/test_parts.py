@@ -1,3 +1,4 @@
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -60,6 +61,17 @@ def test_models_that_differ_in_case_only_are_refused_but_for_one() -> None:
 def test_markers_of_folders_are_left_out() -> None:
     listing = list_parts([*files("digits/1/data", size=0), *files("digits/1/data/w", MODEL)], 100)
     assert [file.path for file in listing.parts[0].files] == ["digits/1/data/w", MODEL]
+
+
+def test_a_path_of_endless_folders_costs_no_memory() -> None:
+    path = f"digits/1/{'a/' * 20_000}b"
+    tracemalloc.start()
+    try:
+        [part] = list_parts(files(MODEL, path), 100).parts
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(path)
+    finally:
+        tracemalloc.stop()
+    assert "too long" in part.problem
 
 
 def test_sizes_and_counts_are_bounded() -> None:

@@ -238,7 +238,7 @@ def _describe_needed(task: RoundingTask) -> str:
         return (
             f"{SMALLEST:,} constant float32 weights or more that ONNX Runtime {ort.__version__} keeps small"
         )
-    return "constant float32 weights"
+    return "a constant matrix or kernel in float32"
 
 
 def _pick_samples(

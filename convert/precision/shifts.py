@@ -43,7 +43,7 @@ def correct_biases(model: ir.Model, distributions: Distributions) -> Mapping[str
         if bias is None or (node.op_type == "Gemm" and not _is_plain(node)):
             continue
         shift = _find_shift(node, known.means)
-        if shift.size == bias.size == bias.shape[-1] and np.isfinite(shift).all():
+        if shift.size == bias.size and bias.shape[-1:] in ((), (bias.size,)) and np.isfinite(shift).all():
             numbers = (bias - shift.reshape(bias.shape)).astype(np.float32)
             biases[node.name or ""] = Bias(adding.name or "", place, numbers)
     return biases

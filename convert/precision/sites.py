@@ -82,11 +82,16 @@ def find_sites(model: ir.Model, kinds: Mapping[str, str]) -> tuple[RoundingSite,
 
 
 def is_linear(node: ir.Node) -> bool:
-    """Whether it is a layer that multiplies by constant weights in float32."""
+    """Whether it is a layer that multiplies by constant weights in float32: a kernel, or one matrix.
+
+    ONNX Runtime has no product in 8 bits with a vector, or with a matrix for each sample.
+    """
     if node.op_type not in LINEAR or node.domain or len(node.inputs) < 2 or scales_channels(node):
         return False
     weights = get_constant(node.inputs[1])
-    return weights is not None and weights.dtype == np.float32
+    if weights is None or weights.dtype != np.float32:
+        return False
+    return node.op_type == "Conv" or weights.ndim == 2
 
 
 def _walk_back(last: ir.Node | None, owner: Mapping[ir.Node, _SiteNodes]) -> list[ir.Node]:

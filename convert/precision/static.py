@@ -33,7 +33,10 @@ FLOAT_RESULTS = frozenset({"openvino"})
 _CHEAP_IN_FLOAT = ("Gemm", "MatMul")
 """The layers that ONNX Runtime computes on 8 bits and gives floats of."""
 _CLAMPS = ("Relu", "Clip")
-"""Rounding to unsigned numbers clamps too: the library leaves these out where only they read a layer."""
+"""Rounding to unsigned numbers clamps too: the library leaves these out where only they read a layer.
+
+Not a Clip that leaves out 0, which every range includes.
+"""
 
 
 class StaticScheme:
@@ -58,9 +61,7 @@ class StaticScheme:
             for name, values in distributions.items()
         }
         self._biases = correct_biases(model, distributions)
-        clamps = {
-            node.name: node for node in model.graph if node.op_type in _CLAMPS and _is_alone_after_layer(node)
-        }
+        clamps = {node.name: node for node in model.graph if _is_clamp(node) and _is_alone_after_layer(node)}
         self._clamped = {node.outputs[0].name or "" for node in clamps.values()}
         self._carriers = {*clamps, *_find_carriers(model)}
 
@@ -131,6 +132,15 @@ def _to_tensors_data(ranges: Ranges) -> TensorsData:
     limits = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
     pairs = {name: tuple(np.array(limit) for limit in pair) for name, pair in limits.items()}
     return TensorsData(CalibrationMethod.MinMax, pairs)
+
+
+def _is_clamp(node: ir.Node) -> bool:
+    """Whether rounding its result does what it does, in a range between its bounds that includes 0."""
+    if node.op_type not in _CLAMPS or node.domain:
+        return False
+    inputs = (*node.inputs[1:], None, None)[:2]
+    low, high = (np.zeros(()) if bound is None else get_constant(bound) for bound in inputs)
+    return low is not None and high is not None and bool((low <= 0).all() and (high >= 0).all())
 
 
 def _is_alone_after_layer(node: ir.Node) -> bool:

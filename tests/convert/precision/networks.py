@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from convert.model_io.array import Array
@@ -63,6 +65,15 @@ def export_at_opset(opset: int) -> ir.Model:
     """The network of images, written at this opset."""
     model, spec, _ = build_network("images")
     return optimise(export(fold(model), [spec], ["y"], opset).model).model
+
+
+def read_graph(text: str, **constants: Array) -> ir.Model:
+    """The graph of ONNX's text form, `g (inputs) => (outputs) { nodes }`, with these constants."""
+    proto = onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["" : 20]>\n{text}')
+    proto.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
+    for place, node in enumerate(proto.graph.node):
+        node.name = f"node {place}"
+    return ir.from_proto(onnx.shape_inference.infer_shapes(proto))
 
 
 def make_samples(spec: InputSpec, count: int = 128, seed: int = 3) -> Array:

@@ -11,7 +11,13 @@ from convert.precision.shifts import correct_biases
 from convert.precision.sites import find_sites
 from convert.precision.static import StaticScheme, list_rounded_values
 from tests.convert.models import optimise_model
-from tests.convert.precision.networks import ROWS, as_own_samples, build_network, make_samples
+from tests.convert.precision.networks import (
+    ROWS,
+    as_own_samples,
+    build_network,
+    make_samples,
+    read_graph,
+)
 
 _IMAGE = parse_input("image:float32[N,8,3,3]")
 
@@ -66,6 +72,20 @@ def test_the_bias_after_a_matrix_product_is_corrected() -> None:
     assert bias.node == product.outputs[0].consumers()[0].name
     measured = measure_distributions(graph, [name], as_own_samples(x))[name]
     assert measured.means == pytest.approx((rows - 3).mean(0).numpy(), abs=1e-6)
+
+
+def test_a_bias_of_one_number_for_one_result_is_corrected() -> None:
+    generator = np.random.default_rng(0)
+    weights = generator.normal(size=(8, 1)).astype(np.float32)
+    text = "g (float[N,8] x) => (float[N,1] y) { h = MatMul(x, w)\n y = Add(h, b) }"
+    graph = read_graph(text, w=weights, b=np.array(0.5, np.float32))
+    known = Distribution(0, 1, np.zeros(1, np.float32), 1, np.ones(8))
+    (bias,) = correct_biases(graph, {"x": known}).values()
+    step = np.abs(weights).max() / 127
+    assert bias.numbers.shape == ()
+    assert float(bias.numbers) == pytest.approx(
+        0.5 - (np.rint(weights / step) * step - weights).sum(), abs=1e-6
+    )
 
 
 def test_only_rounded_layers_have_corrected_biases() -> None:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -6,7 +7,7 @@ from convert.model_io.inputs import parse_input
 from convert.precision.sites import RoundingSite, find_sites, is_linear
 from tests.convert.models import make_activation, optimise_model
 from tests.convert.network import make_network as branched
-from tests.convert.precision.networks import build_network
+from tests.convert.precision.networks import build_network, read_graph
 
 
 def _find_sites(model: nn.Module, text: str) -> tuple[RoundingSite, ...]:
@@ -56,3 +57,10 @@ def test_two_readers_of_one_activation_share_a_site() -> None:
     assert (first.layer, len(first.readers)) == ("stem", 1)
     assert (second.layer, second.kind, len(second.readers)) == ("bend", "PELU", 2)
     assert second.writers == first.readers
+
+
+@pytest.mark.parametrize("shape", [(8,), (1, 8, 4), (3, 8, 4)])
+def test_a_product_without_one_matrix_is_no_layer(shape: tuple[int, ...]) -> None:
+    weights = np.ones(shape, np.float32)
+    graph = read_graph("g (float[3,16,8] x) => (float y) { y = MatMul(x, w) }", w=weights)
+    assert find_sites(graph, {}) == ()

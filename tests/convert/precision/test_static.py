@@ -2,6 +2,7 @@ from functools import cache
 
 import numpy as np
 import onnx_ir as ir
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +14,13 @@ from convert.precision.sites import find_sites
 from convert.precision.static import StaticScheme
 from convert.precision.static_ways import make_static_schemes
 from tests.convert.models import optimise_model
-from tests.convert.precision.networks import as_own_samples, build_network, make_samples
+from tests.convert.precision.networks import (
+    as_own_samples,
+    build_network,
+    list_operators,
+    make_samples,
+    read_graph,
+)
 from tests.openvino import require_openvino
 
 PICTURE = parse_input("picture:float32[N,3,16,16]")
@@ -104,6 +111,21 @@ def test_a_bias_before_a_concat_reaches_openvino() -> None:
     expected = _compute(network[0], x)
     result = _run(_make_scheme(network, "openvino").round(()), x, "openvino")
     assert np.abs(result - expected).max() < 0.03 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(("low", "high"), [(3, 6), (-6, -3), (0, 6)])
+def test_a_clip_that_leaves_out_0_stays(low: float, high: float) -> None:
+    generator = np.random.default_rng(0)
+    text = "g (float[N,8] x) => (float[N,4] y) { h = Gemm(x, w)\n c = Clip(h, low, high)\n y = MatMul(c, v) }"
+    shapes = {"w": (8, 16), "v": (16, 4)}
+    weights = {name: generator.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    bounds = {"low": np.array(low, np.float32), "high": np.array(high, np.float32)}
+    graph = read_graph(text, **weights, **bounds)
+    x = generator.normal(size=(64, 8)).astype(np.float32)
+    rounded = make_static_schemes(graph, find_sites(graph, {}), as_own_samples(x))[0].round(())
+    assert ("Clip" in list_operators(rounded)) == (low > 0 or high < 0)
+    expected = _run(graph, x)
+    assert np.abs(_run(rounded, x) - expected).max() < 0.03 * np.abs(expected).max()
 
 
 def _count_weights(graph: ir.Model) -> int:

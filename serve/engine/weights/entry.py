@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import secrets
 from collections.abc import Set
 from dataclasses import asdict, dataclass
 from io import FileIO
@@ -54,7 +55,7 @@ def read_stamp(folder: Path) -> str:
     names = sorted(os.listdir(folder))
     found = [(name, os.stat(folder / name, follow_symlinks=False)) for name in names]
     stamps = [(name, at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns) for name, at in found]
-    return json.dumps([BOOT.read_text().strip(), stamps])
+    return json.dumps([_read_boot(), stamps])
 
 
 def read_record(folder: Path, *, is_known: bool) -> Record:
@@ -67,7 +68,8 @@ def read_record(folder: Path, *, is_known: bool) -> Record:
             content = json.loads(stream.read(MAX_RECORD_BYTES))
         record = Record(**content)
         names = set() if record.unfit else {MODEL, WEIGHTS}
-        if set(record.digests) != names or not all(isinstance(name, str) for name in record.operators):
+        is_whole = isinstance(record.digests, dict) and record.digests.keys() == names
+        if not is_whole or not all(isinstance(name, str) for name in record.operators):
             raise DamagedEntryError("its record is incomplete")
         for name, digest in record.digests.items():
             if not is_known and _digest(folder / name) != digest:
@@ -75,6 +77,14 @@ def read_record(folder: Path, *, is_known: bool) -> Record:
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise DamagedEntryError(str(error)) from error
     return record
+
+
+def _read_boot() -> str:
+    """Another text after each start of the machine; at each call, where the system does not say."""
+    try:
+        return BOOT.read_text().strip()
+    except OSError:
+        return secrets.token_hex()
 
 
 def _digest(path: Path) -> str:

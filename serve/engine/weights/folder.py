@@ -72,13 +72,15 @@ class WeightsFolder:
             return ""
 
     def write_note(self, key: str, note: str) -> None:
-        """Note this of the entry, whose lock must be held."""
-        (self._path / f"{key}{LOCK}").write_text(note)
+        """Note this of the entry, whose lock must be held; on a full disk nothing may be noted."""
+        with suppress(OSError):
+            (self._path / f"{key}{LOCK}").write_text(note)
 
     @contextmanager
     def make(self, key: str) -> Iterator[Path]:
         """A new folder, which is the entry once the block ends without an error; its lock must be held."""
         new = self._path / f"{key}{NEW}"
+        shutil.rmtree(new, ignore_errors=True)  # of one that was killed while this one waited for it
         new.mkdir(mode=0o700)
         try:
             yield new

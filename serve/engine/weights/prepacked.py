@@ -1,6 +1,7 @@
 """Sessions on weights that all workers share, made by the one that comes first."""
 
 import logging
+from collections.abc import Set
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
@@ -10,8 +11,9 @@ import onnxruntime as ort
 
 from adaptact.memory import release_free_memory, release_free_pages
 from adaptact.providers.catalogue import AUTO, ProviderChoice, find_provider
-from serve.engine.errors import quote
+from serve.engine.errors import InvalidInputError, quote
 from serve.engine.loading import Cancellation
+from serve.engine.manifest import read_manifest, read_size_bounds
 from serve.engine.model_files import ModelFiles, compute_digest
 from serve.engine.opening import (
     ORT_ERRORS,
@@ -21,7 +23,7 @@ from serve.engine.opening import (
     make_native_options,
     read_signature,
 )
-from serve.engine.operators import read_operators
+from serve.engine.operators import ABORTING_ON_EMPTY, check_not_empty, read_operators
 from serve.engine.signature import Array
 from serve.engine.weights.entry import (
     MODEL,
@@ -165,7 +167,7 @@ def _make_entry(
     loaded, unfit = made, "none of its weights is large"
     if (folder / WEIGHTS).exists():
         loaded = _load(folder, options, cancellation)
-        unfit = _find_difference(made, loaded, cancellation)
+        unfit = _find_difference(made, loaded, operators, cancellation)
     if compute_digest(files) != digest:
         raise DamagedEntryError("the model's file has changed meanwhile")
     if unfit:
@@ -204,19 +206,25 @@ def _open(path: str, native: ort.SessionOptions, cancellation: Cancellation) -> 
 
 
 def _find_difference(
-    made: ort.InferenceSession, loaded: ort.InferenceSession, cancellation: Cancellation
+    made: ort.InferenceSession,
+    loaded: ort.InferenceSession,
+    operators: Set[str],
+    cancellation: Cancellation,
 ) -> str:
     """In what the two differ; empty where they do not, or where no run shows it."""
     signature = read_signature(made)
     if signature != read_signature(loaded):
         return "its inputs or outputs would be described in another way"
+    bounds = read_size_bounds(read_manifest(made.get_modelmeta().custom_metadata_map))
     random = np.random.default_rng(0)
-    inputs = {name: _fill(array, random) for name, array in signature.zeros().items()}
+    inputs = {name: _fill(array, random) for name, array in signature.bound(bounds).zeros().items()}
     try:
+        if not operators.isdisjoint(ABORTING_ON_EMPTY):
+            check_not_empty(inputs)
         with cancellation.limit_runs(RUN_SECONDS) as run_options:
             expected = made.run(None, inputs, run_options)
             values = loaded.run(None, inputs, run_options)
-    except ORT_ERRORS:  # not every model takes such values
+    except (*ORT_ERRORS, InvalidInputError):  # not every model takes such values
         return ""
     pairs = zip(expected, values, strict=True)
     return "" if all(_are_equal(*pair) for pair in pairs) else "its outputs would differ"

@@ -23,6 +23,7 @@ GEMM = "gemm (float[N, 48] x) => (float[N, 40] y) { h = Gemm(x, w) r = Relu(h) y
 CONV = "conv (float[N, 3, 6, 6] x) => (float[N, 32, 6, 6] y) { h = Conv<pads=[1,1,1,1]>(x, w) y = Relu(h) }"
 HALF = "half (float16[N, 48] x) => (float16[N, 40] y) { y = MatMul(x, w) }"
 LSTM = "lstm (float[4, N, 24] x) => (float[4, 1, N, 16] y) { y = LSTM<hidden_size = 16>(x, w, v) }"
+EMPTY = LSTM.replace("lstm (float[4, N, 24]", "empty (float[4, 0, 24]")
 CHOICE = """choice (float[N, 48] x, bool which) => (float[N, 40] y) {
     y = If(which) <
         then_branch = first () => (float[N, 40] a) { a = MatMul(x, w) },
@@ -34,6 +35,7 @@ SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     CONV: {"w": (32, 3, 3, 3)},
     HALF: {"w": (48, 40)},
     LSTM: {"w": (1, 64, 24), "v": (1, 64, 16)},
+    EMPTY: {"w": (1, 64, 24), "v": (1, 64, 16)},
     CHOICE: {"w": (48, 40), "v": (48, 40)},
 }
 

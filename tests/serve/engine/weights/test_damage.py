@@ -36,6 +36,10 @@ def _empty_record(folder: Path) -> None:
     _rewrite(folder / "record.json", lambda _: b'{"digests": {}, "operators": []}')
 
 
+def _list_digests(folder: Path) -> None:
+    _rewrite(folder / "record.json", lambda _: b'{"digests": ["model.onnx", "weights.bin"], "operators": []}')
+
+
 def _link(folder: Path) -> None:
     (folder / "weights.bin").rename(folder / "elsewhere")
     (folder / "weights.bin").symlink_to("elsewhere")
@@ -53,7 +57,17 @@ def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [_truncate, _flip, _replace_model, _lose_record, _break_record, _empty_record, _link, _be_a_file],
+    [
+        _truncate,
+        _flip,
+        _replace_model,
+        _lose_record,
+        _break_record,
+        _empty_record,
+        _list_digests,
+        _link,
+        _be_a_file,
+    ],
 )
 def test_a_damaged_entry_is_made_anew(
     place: Place, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
@@ -118,6 +132,19 @@ def test_what_a_killed_process_left_takes_no_room(place: Place, monkeypatch: pyt
     entry = place.entry()
     entry.rename(entry.with_name(f"{entry.name}.new"))
     monkeypatch.setattr(WeightsFolder, "has_room", lambda *_: not list(entry.parent.glob("*.new")))
+    place.load()
+    assert None not in place.opened
+
+
+def test_a_whole_entry_is_used_though_the_disk_is_full(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.load()
+    (place.entry().parent / f"{place.entry().name}.lock").write_text("")  # as after a start of the machine
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    refuse_to_make(monkeypatch)
     place.load()
     assert None not in place.opened
 

@@ -82,6 +82,15 @@ def test_what_a_killed_process_left_goes_and_what_others_write_stays(
     assert [path.name for path in own(tmp_path).glob("*.new")] == [f"{KEYS[1]}.new"]
 
 
+def test_who_waited_for_a_process_that_was_killed_makes_the_entry(
+    tmp_path: Path, folder: WeightsFolder
+) -> None:
+    (own(tmp_path) / f"{KEYS[0]}.new").mkdir()
+    (own(tmp_path) / f"{KEYS[0]}.new" / "half").touch()
+    put(folder, KEYS[0])
+    assert [path.name for path in folder.entry(KEYS[0]).iterdir()] == ["weights"]
+
+
 def test_what_is_no_entry_is_left_as_it_is(tmp_path: Path, folder: WeightsFolder) -> None:
     (own(tmp_path) / "notes.new").mkdir()
     folder.remove_unfinished()

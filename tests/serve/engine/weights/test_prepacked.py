@@ -1,24 +1,36 @@
+import json
 from pathlib import Path
 
 import onnx
 import pytest
 
+from convert.manifest.entries import MANIFEST_KEY
 from serve.engine import Engine
 from serve.engine.loading import Cancellation
 from serve.engine.model_files import open_files
 from serve.engine.repository import ModelFile
 from serve.engine.session import SessionOptions
-from serve.engine.weights import entry
+from serve.engine.weights import entry, prepacked
 from serve.engine.weights.options import WeightsOptions
 from serve.engine.weights.prepacked import SharedWeights
 from tests.serve import models
 from tests.serve.engine.conftest import Opened as OpenedEngines
 from tests.serve.engine.repositories import load
-from tests.serve.engine.weights.place import SHAPES, Place, answer, make_model, make_quantised, refuse_to_make
+from tests.serve.engine.weights.place import (
+    EMPTY,
+    SHAPES,
+    Place,
+    answer,
+    make_model,
+    make_quantised,
+    refuse_to_make,
+)
 
 
 @pytest.mark.parametrize(
-    "made", [*map(make_model, SHAPES), make_quantised()], ids=lambda made: made.graph.name
+    "made",
+    [*(make_model(text) for text in SHAPES if text != EMPTY), make_quantised()],
+    ids=lambda made: made.graph.name,
 )
 def test_answers_are_those_of_the_file_bit_for_bit(place: Place, made: onnx.ModelProto) -> None:
     place.path.write_bytes(made.SerializeToString())
@@ -28,6 +40,36 @@ def test_answers_are_those_of_the_file_bit_for_bit(place: Place, made: onnx.Mode
         assert (session.signature, session.metadata) == (plain.signature, plain.metadata)
         assert session.sized_by_shapes == plain.sized_by_shapes
         assert session._aborts_on_empty == plain._aborts_on_empty
+    assert None not in place.opened
+
+
+def test_a_run_that_would_end_the_process_is_not_tried(place: Place) -> None:
+    place.path.write_bytes(make_model(EMPTY).SerializeToString())
+    for _ in range(2):
+        place.load()
+    assert None not in place.opened
+
+
+def test_the_sizes_that_are_compared_are_those_that_the_file_allows(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_model()
+    manifest = {"sizes": [{"name": "N", "low": 6, "high": None, "multiple": 1}]}
+    made.metadata_props.add(key=MANIFEST_KEY, value=json.dumps(manifest))
+    place.path.write_bytes(made.SerializeToString())
+    compared = []
+    monkeypatch.setattr(prepacked, "_are_equal", lambda first, _: compared.append(first.shape) or True)
+    place.load()
+    assert compared == [(6, 40)]
+
+
+def test_without_a_boot_id_an_entry_is_read_whole_and_used(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entry, "BOOT", place.options.folder / "missing")
+    place.load()
+    refuse_to_make(monkeypatch)
+    place.load()
     assert None not in place.opened
 
 

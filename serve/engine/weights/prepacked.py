@@ -45,6 +45,7 @@ CHECK_SECONDS = 0.02
 RUN_SECONDS = 10.0  # of one run that is compared
 
 FAILURES: tuple[type[Exception], ...] = (*ORT_ERRORS, DamagedEntryError)
+RUN_FAILURES: tuple[type[Exception], ...] = (*ORT_ERRORS, InvalidInputError)
 log = logging.getLogger("adaptact")
 
 
@@ -224,7 +225,7 @@ def _find_difference(
         with cancellation.limit_runs(RUN_SECONDS) as run_options:
             expected = made.run(None, inputs, run_options)
             values = loaded.run(None, inputs, run_options)
-    except (*ORT_ERRORS, InvalidInputError):  # not every model takes such values
+    except RUN_FAILURES:  # not every model takes such values
         return ""
     pairs = zip(expected, values, strict=True)
     return "" if all(_are_equal(*pair) for pair in pairs) else "its outputs would differ"

@@ -10,6 +10,7 @@ from serve.engine.loading import Cancellation
 from serve.engine.model_files import open_files
 from serve.engine.repository import ModelFile
 from serve.engine.session import SessionOptions
+from serve.engine.signature import Array
 from serve.engine.weights import entry, prepacked
 from serve.engine.weights.options import WeightsOptions
 from serve.engine.weights.prepacked import SharedWeights
@@ -57,8 +58,13 @@ def test_the_sizes_that_are_compared_are_those_that_the_file_allows(
     manifest = {"sizes": [{"name": "N", "low": 6, "high": None, "multiple": 1}]}
     made.metadata_props.add(key=MANIFEST_KEY, value=json.dumps(manifest))
     place.path.write_bytes(made.SerializeToString())
-    compared = []
-    monkeypatch.setattr(prepacked, "_are_equal", lambda first, _: compared.append(first.shape) or True)
+    compared: list[tuple[int, ...]] = []
+
+    def note(first: Array, _: Array) -> bool:
+        compared.append(first.shape)
+        return True
+
+    monkeypatch.setattr(prepacked, "_are_equal", note)
     place.load()
     assert compared == [(6, 40)]
 

@@ -1,7 +1,6 @@
 """Files of lines, tables and JSON, read from any line on: a shard is a part of the file in bytes."""
 
 import csv
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ from serve.client.batch.offline.batches import (
     TableLayout,
     UnreadableRow,
 )
-from serve.client.batch.offline.shards import SHARD_BYTES, Shard, ShardSize, read_stamp
+from serve.client.batch.offline.shards import SHARD_BYTES, Shard, ShardSize, digest_file, read_stamp
 from serve.client.batch.rows import check_header
 from serve.client.batch.texts import PAIR, TEXT, find_texts, name_inputs, takes_texts
 from serve.client.errors import InvalidFileError
@@ -39,7 +38,7 @@ class JsonLines:
 
     def fingerprint(self) -> str:
         """The digest of its content."""
-        return _digest(self.path)
+        return digest_file(self.path)
 
     def cut(self, size: ShardSize) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Shards of whole lines."""
@@ -69,7 +68,7 @@ class CsvTable:
 
     def fingerprint(self) -> str:
         """The digest of its content."""
-        return _digest(self.path)
+        return digest_file(self.path)
 
     def cut(self, size: ShardSize) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Shards of whole rows."""
@@ -128,11 +127,6 @@ def _open(path: Path, start: int = 0) -> IO[bytes]:
         raise InvalidFileError(f"`{path}` cannot be read: {error.strerror}") from error
     stream.seek(start)
     return stream
-
-
-def _digest(path: Path) -> str:
-    with _open(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # it is a file
 
 
 def _cut(

@@ -1,8 +1,5 @@
 """Parquet files: a shard begins with a row group, and its columns are read a few rows at a time."""
 
-import hashlib
-import os
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +12,7 @@ import numpy as np
 
 from serve.client.batch.columns import assign_columns, cast_to_input, infer_row_shape
 from serve.client.batch.offline.batches import ArrayBatch, Batch, Inputs, InstanceBatch
-from serve.client.batch.offline.shards import Shard, ShardSize, read_stamp
+from serve.client.batch.offline.shards import Shard, ShardSize, digest_file, read_stamp
 from serve.client.batch.results import import_parquet
 from serve.client.batch.texts import PAIR, TEXT, find_texts, name_inputs, takes_texts
 from serve.client.errors import InvalidFileError
@@ -26,7 +23,6 @@ from serve.protocol.descriptions import ModelMetadata, TensorMetadata
 
 BUFFER_BYTES = 2**20
 PIECE_BYTES = 4 * 2**20
-FOOTER = struct.Struct("<I4s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +78,10 @@ class ParquetFile:
     ends: tuple[int, ...]
     """The row after the last of each row group."""
     row_bytes: int
-    checks: str
 
     def fingerprint(self) -> str:
-        """The digest of the size and of what the file says of its row groups."""
-        return self.checks
+        """The digest of its content: what it says of its row groups may be the same for other values."""
+        return digest_file(self.path)
 
     def cut(self, size: ShardSize) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Shards that begin with the first batch of a row group, as every number of rows allows."""
@@ -154,22 +149,13 @@ def open_parquet(path: Path, model: ModelMetadata) -> ParquetFile:
     row_bytes = max(
         [_count_row_bytes(model), *(group.total_byte_size // max(1, group.num_rows) for group in groups)]
     )
-    return ParquetFile(path, stamp, columns, model, ends, row_bytes, _digest_footer(path, stamp[0]))
+    return ParquetFile(path, stamp, columns, model, ends, row_bytes)
 
 
 def _count_row_bytes(model: ModelMetadata) -> int:
     """At least so many bytes has a row of the inputs."""
     sizes = [(BY_NAME[spec.datatype].dtype.itemsize, spec.shape[1:]) for spec in model.inputs]
     return sum(size * prod(max(1, length) for length in shape) for size, shape in sizes) or 1
-
-
-def _digest_footer(path: Path, size: int) -> str:
-    """The digest of the size, and of all that the end of the file says of its rows."""
-    with path.open("rb") as stream:
-        stream.seek(-FOOTER.size, os.SEEK_END)
-        (length, _) = FOOTER.unpack(stream.read(FOOTER.size))
-        stream.seek(max(0, size - FOOTER.size - length))
-        return hashlib.sha256(b"%d " % size + stream.read()).hexdigest()
 
 
 def _choose_columns(path: Path, schema: Any, model: ModelMetadata) -> dict[str, list[str]]:

@@ -128,6 +128,15 @@ def read_stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
+def digest_file(path: Path) -> str:
+    """The digest of the file's content; raises `InvalidFileError`."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InvalidFileError(f"`{path}` cannot be read: {error.strerror}") from error
+
+
 def require_unchanged(source: Source) -> None:
     """Raises `ChangedFileError` where the file is not, or no longer, the one that was opened."""
     require_stamp(source.path, source.stamp)

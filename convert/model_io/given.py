@@ -17,11 +17,11 @@ from convert.model_io.inputs import InputSpec
 from convert.model_io.samples import LARGEST_RUN, SampleSet
 
 LARGEST_SAMPLES_FILE = 4 * 2**30  # bytes, unpacked
-# What NumPy and zipfile raise on damaged or forged archives.
-_UNREADABLE = (
+UNREADABLE = (
     *(OSError, ValueError, EOFError, LookupError, TypeError, MemoryError, RuntimeError, SyntaxError),
     *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
 )
+"""What NumPy and zipfile raise on damaged or forged archives."""
 
 
 def read_samples(path: Path, inputs: Sequence[InputSpec], name: str = "samples") -> tuple[SampleSet, ...]:
@@ -108,7 +108,7 @@ def _read_arrays(path: Path, inputs: Sequence[InputSpec], name: str) -> list[Arr
             raise UsageError(f"`{path}` unpacks to {size} bytes, expected at most {LARGEST_SAMPLES_FILE}")
         with np.load(path, allow_pickle=False) as archive:
             return [_read_array(archive, spec, path) for spec in inputs]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise UsageError(
             f"{name} `{path}` cannot be read: {str(error) or type(error).__name__}",
             hint="write them with numpy.savez",

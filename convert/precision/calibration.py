@@ -1,7 +1,6 @@
 """The user's data for fewer bits: calibration samples, the ranges of values on them, and labels."""
 
 import tempfile
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from onnxruntime.quantization import CalibrationMethod, create_calibrator
 from convert.artefact.file import serialise
 from convert.errors import UsageError
 from convert.model_io.array import Array
-from convert.model_io.given import count_undefined, read_samples
+from convert.model_io.given import UNREADABLE, count_undefined, read_samples
 from convert.model_io.inputs import InputSpec
 from convert.model_io.samples import SampleSet
 from convert.precision.gate import count_samples
@@ -58,9 +57,9 @@ def read_calibration(path: Path, inputs: Sequence[InputSpec]) -> Calibration:
             f"`{path}` holds the same sample {count_samples(sets)} times, which shows no range of values",
             hint="give some hundred samples like those that the model will meet",
         )
-    whole = Calibration(sets, 0).used
-    step = max(1, -(-whole // MOST_SAMPLES))
-    chosen = sets[::step]
+    whole = count_samples(sets)
+    most = max(1, len(sets) * min(MOST_SAMPLES, whole) // whole)
+    chosen = (sets[number * len(sets) // most] for number in range(most))
     named = (replace(samples, name=samples.name.replace("given", "calibration")) for samples in chosen)
     return Calibration(tuple(named), whole)
 
@@ -131,18 +130,22 @@ def read_labels(path: Path, inputs: Sequence[InputSpec], samples: int) -> Array 
         with np.load(path, allow_pickle=False) as archive:
             if LABELS not in archive.files:
                 return None
-            labels: Array = archive[LABELS]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"`{LABELS}` in `{path}` cannot be read: {error}") from error
-    if labels.shape == (samples,) and labels.dtype.kind == "i" and labels.min(initial=0) < 0:
-        first = int(np.argmax(labels < 0))
+            labels: Array = np.asarray(archive[LABELS])
+    except UNREADABLE as error:
         raise UsageError(
-            f"`{LABELS}` in `{path}` is {labels[first]} for sample {first}, expected whole numbers from 0",
-            hint="take samples without a class out, or count the classes from 0",
-        )
+            f"`{LABELS}` in `{path}` cannot be read: {str(error) or type(error).__name__}",
+            hint="write them with numpy.savez",
+        ) from error
     if labels.shape != (samples,) or labels.dtype.kind not in "iu":
         raise UsageError(
             f"`{LABELS}` in `{path}` is {labels.dtype.name}{list(labels.shape)}, "
             f"expected whole numbers from 0, one for each of {samples} samples"
         )
-    return labels.astype(np.int64)
+    numbers: Array = labels.astype(np.int64)  # a -1 that was stored without a sign is -1 again
+    if (numbers < 0).any():
+        first = int(np.argmax(numbers < 0))
+        raise UsageError(
+            f"`{LABELS}` in `{path}` is {labels[first]} for sample {first}, expected whole numbers from 0",
+            hint="take samples without a class out, or count the classes from 0",
+        )
+    return numbers

@@ -171,8 +171,8 @@ class Gate:
     def _measure_accuracy(self, file: Mapping[str, Array]) -> Accuracy | None:
         if self.labels is None or self._scored is None:
             return None
-        before = self._own[self._scored].argmax(1) == self.labels
-        after = file[self._scored].argmax(1) == self.labels
+        before = _find_right(self._own[self._scored], self.labels)
+        after = _find_right(file[self._scored], self.labels)
         return Accuracy(
             self._scored,
             len(self.labels),
@@ -198,18 +198,29 @@ def _agreement(reference: Array, file: Array) -> tuple[int | None, int]:
     return int((known & same).sum()), int(known.sum())
 
 
+def _find_right(scores: Array, labels: Array) -> Array:
+    """Whether the largest score of each sample is its label's; of none where a score is NaN."""
+    if scores.ndim != 2 or len(scores) != len(labels):
+        return np.zeros(labels.shape, bool)
+    right: Array = (scores.argmax(1) == labels) & ~np.isnan(scores).any(1)
+    return right
+
+
 def _find_scored_output(reference: Mapping[str, Array], labels: Array) -> str:
-    """The output that the labels belong to: the only one with a score for each class."""
+    """The output that the labels belong to: the only one with a row of scores for each, one for each class."""
     classes = int(labels.max(initial=0)) + 1
     scores = [
         name
         for name, values in reference.items()
-        if values.ndim == 2 and values.dtype.kind == "f" and values.shape[1] >= max(classes, 2)
+        if values.ndim == 2
+        and values.dtype.kind == "f"
+        and len(values) == len(labels)
+        and values.shape[1] >= max(classes, 2)
     ]
     if len(scores) != 1:
         raise UsageError(
-            f"the labels go up to {classes - 1}, and {len(scores)} outputs are rows with a score for each: "
-            f"{scores or list(reference)}; expected one",
+            f"{len(labels)} labels go up to {classes - 1}, and {len(scores)} outputs have a row of as many "
+            f"scores for each: {scores or list(reference)}; expected one",
             hint="leave the array `labels` out, and judge by --max-error and --min-agreement",
         )
     return scores[0]

@@ -1,3 +1,4 @@
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,12 @@ def test_more_than_enough_is_thinned_out_evenly(tmp_path: Path, monkeypatch: pyt
     assert [record.name for record in read.sets] == ["calibration, 0", "calibration, 320"]
 
 
+def test_a_few_more_than_enough_are_not_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "MOST_SAMPLES", 320)
+    read = read_calibration(_save(tmp_path, row=make_samples(ROWS, 384)), [ROWS])
+    assert (read.used, read.total) == (320, 384)
+
+
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [
@@ -83,9 +90,22 @@ def test_labels_are_read_where_there_are_some(tmp_path: Path) -> None:
         (np.array([0.0, 1.0, 2.0]), "one for each of 3 samples"),
         (np.zeros((3, 1), int), "one for each of 3 samples"),
         (np.array([0, -1, 2]), "is -1 for sample 1, expected whole numbers from 0"),
+        (np.array([0, 2**64 - 1, 2], np.uint64), "is 18446744073709551615 for sample 1, expected whole"),
     ],
 )
 def test_labels_of_another_form_are_refused(tmp_path: Path, labels: Array, told: str) -> None:
     path = _save(tmp_path, row=make_samples(ROWS, 3), labels=labels)
     with pytest.raises(UsageError, match=told):
+        read_labels(path, [ROWS], 3)
+
+
+def test_damaged_labels_are_an_error_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, row=make_samples(ROWS, 3), labels=np.arange(3))
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo("labels.npy").header_offset
+    content = bytearray(path.read_bytes())
+    content[start + 50 : start + 80] = bytes(30)
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"`labels` in .* cannot be read"):
         read_labels(path, [ROWS], 3)

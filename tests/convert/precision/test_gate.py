@@ -1,6 +1,11 @@
+from unittest.mock import Mock
+
+import numpy as np
 import pytest
 
 from convert.artefact.file import serialise
+from convert.errors import UsageError
+from convert.model_io.array import Array
 from convert.model_io.runtime import Session
 from convert.precision.gate import RANKED_SAMPLES, Gate
 from tests.convert.precision.networks import ROWS, as_own_samples, build_network, build_original, make_samples
@@ -16,3 +21,30 @@ def test_sites_are_ranked_by_known_answers(monkeypatch: pytest.MonkeyPatch) -> N
     session = Session(serialise(build_network("rows")[2]), ["row"])
     monkeypatch.undo()
     assert ranking.measure(session) == Gate(model, sets[:2]).measure(session)
+
+
+def _make_gate(scores: Array, labels: Array) -> Gate:
+    """A gate of a model that answers three samples with these scores."""
+    answers = {"y": scores.astype(np.float64)}, {"y": scores}
+    return Gate(Mock(), as_own_samples(np.zeros((3, 16), np.float32)), labels, answers=[answers])
+
+
+@pytest.mark.parametrize("rows", [1, 6])
+def test_labels_need_an_output_with_a_row_for_each(rows: int) -> None:
+    with pytest.raises(UsageError, match=r"3 labels go up to 1, and 0 outputs .*\['y'\]"):
+        _make_gate(np.ones((rows, 2), np.float32), np.array([0, 1, 0]))
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        np.array([[np.nan, 1], [0, 1], [0, 1]], np.float32),
+        np.ones((6, 2), np.float32),
+        np.ones((3,), np.float32),
+    ],
+)
+def test_what_is_no_score_is_never_right(file: Array) -> None:
+    gate = _make_gate(np.array([[1, 0], [0, 1], [0, 1]], np.float32), np.array([0, 0, 0]))
+    accuracy = gate.measure(Mock(**{"run.return_value": {"y": file}})).accuracy
+    assert accuracy is not None
+    assert (accuracy.original, accuracy.file) == (1, 0)

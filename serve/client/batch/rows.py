@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -23,8 +24,12 @@ from serve.protocol.descriptions import ModelMetadata, TensorMetadata
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 INSTANCE = re.compile(r"`instances\[([0-9]{1,9})\]`")
-# The errors for a broken archive, such as one that is encrypted or packed by an unknown method.
-UNREADABLE = (OSError, EOFError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# The errors for a broken archive, such as one that is encrypted or packed by an unknown method, or whose
+# arrays have nonsense in the place of their headers.
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    *(SyntaxError, TokenError),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from serve.protocol.descriptions import ModelMetadata, TensorMetadata
 
 PACKED_BYTES = 2**30
 LOCAL_HEADER = struct.Struct("<4s22xHH")
+
+_reading = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +77,16 @@ class ArrayFile:
 
     def read(self, shard: Shard, batch: int) -> Iterator[Batch]:
         """The rows of each array."""
+        packed = tuple(array.member for array in self.arrays.values() if array.offset is None)
+        whole = _read_once(self.path, self.stamp, packed) if packed else {}
         for start in range(shard.first, shard.first + shard.rows, batch):
             stop = min(start + batch, shard.first + shard.rows)
-            arrays = {name: self._read_rows(array, start, stop) for name, array in self.arrays.items()}
+            arrays = {name: self._read_rows(array, whole, start, stop) for name, array in self.arrays.items()}
             yield ArrayBatch(start + 1, self.specs, arrays)
 
-    def _read_rows(self, array: StoredArray, start: int, stop: int) -> Array:
+    def _read_rows(self, array: StoredArray, whole: Mapping[str, Array], start: int, stop: int) -> Array:
         if array.offset is None:
-            whole = tuple(array.member for array in self.arrays.values() if array.offset is None)
-            return _read_whole(self.path, self.stamp, whole)[array.member][start:stop]
+            return whole[array.member][start:stop]
         count, offset = (stop - start) * prod(array.shape[1:]), array.offset + start * array.row_bytes
         try:
             values = np.fromfile(self.path, array.dtype, count, offset=offset)
@@ -128,6 +132,7 @@ def _describe(stream: IO[bytes], archive: zipfile.ZipFile, info: zipfile.ZipInfo
         header = member.tell()
     if dtype.hasobject:
         raise ValueError(f"array `{info.filename}` holds objects of Python")
+    np.empty((0, *shape[1:]), dtype)  # raises ValueError for sizes that no array has
     if header + prod(shape) * dtype.itemsize != info.file_size:
         raise ValueError(f"array `{info.filename}` has other bytes than its header says")
     is_plain = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1 and not is_fortran
@@ -172,6 +177,12 @@ def _fit(path: Path, arrays: Mapping[str, StoredArray], model: ModelMetadata) ->
     if len(set(lengths.values())) > 1 or not all(lengths.values()):
         raise InvalidFileError(f"`{path}` has no row, or not as many for each input: {lengths}")
     return {name: arrays[name] for name in names}
+
+
+def _read_once(path: Path, stamp: tuple[int, int], members: tuple[str, ...]) -> dict[str, Array]:
+    """What `_read_whole` reads, once for all threads that ask for it at the same time."""
+    with _reading:
+        return _read_whole(path, stamp, members)
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,10 @@ import csv
 import io
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +18,7 @@ from serve.client import InvalidFileError, TensorMetadata
 from serve.client.batch.offline import arrays, lines
 from serve.client.batch.offline.batches import TableBatch, UnreadableRow
 from serve.client.batch.offline.opening import open_sources
-from serve.client.batch.offline.shards import ShardSize, plan_shards
+from serve.client.batch.offline.shards import Shard, ShardSize, plan_shards
 from serve.engine.signature import Array
 from tests.serve.client.batch.doubling import metadata
 from tests.serve.client.batch.offline.conftest import GIVEN, Predict, load
@@ -126,6 +129,47 @@ def test_a_quote_that_is_never_closed_takes_no_rows_with_it(predict: Predict, tm
     (tmp_path / "in.csv").write_text('x[0],x[1],x[2]\n1,2,3\n"4,5,6\n' + 50 * "1,2,3\n")
     with pytest.raises(InvalidFileError, match='ends in a quoted cell of the row that begins `"4,5,6`'):
         predict(tmp_path / "in.csv", keep_going=True)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': ",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (0, -3), }",
+        f"{{'descr': '<f4', 'fortran_order': False, 'shape': (0, {10**30}), }}",
+    ],
+)
+def test_an_array_whose_header_is_nonsense_is_refused(tmp_path: Path, header: str) -> None:
+    text = header.encode().ljust(118)
+    write_member(tmp_path / "in.npz", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+    with pytest.raises(InvalidFileError, match="cannot be read as an"):
+        open_sources(tmp_path / "in.npz", TEXTS)
+
+
+def test_a_compressed_array_is_read_once_for_all_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    is_open = Event()
+
+    class Archive(zipfile.ZipFile):
+        def __init__(self, stream: IO[bytes]) -> None:
+            opened.append(stream)
+            is_open.wait(0.1)  # for the other thread, where it does not wait for this one
+            if len(opened) > 1:
+                is_open.set()
+            super().__init__(stream)
+
+    np.savez_compressed(tmp_path / "in.npz", GIVEN)
+    (source,) = open_sources(tmp_path / "in.npz", metadata())
+    monkeypatch.setattr(zipfile, "ZipFile", Archive)
+    plan = [Shard(0, 0, 0, 50), Shard(0, 50, 50, 50)]
+    with ThreadPoolExecutor(2) as pool:
+        assert [len(batches) for batches in pool.map(lambda shard: list(source.read(shard, 10)), plan)] == [
+            5,
+            5,
+        ]
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

@@ -9,7 +9,14 @@ from serve.client.batch.journal import Journal, PredictionJob
 from serve.client.batch.offline.answers import AnswerOptions, answer_shard, fill_rows, has_answer
 from serve.client.batch.offline.model import LocalModel, PackedModel, pack_model
 from serve.client.batch.offline.opening import open_sources
-from serve.client.batch.offline.shards import Shard, ShardPlan, ShardSize, plan_shards, require_unchanged
+from serve.client.batch.offline.shards import (
+    Shard,
+    ShardPlan,
+    ShardSize,
+    Source,
+    plan_shards,
+    require_unchanged,
+)
 from serve.client.batch.parallel import map_in_threads
 from serve.client.batch.results import ERROR, KEPT, Table, check_written_form, write_results
 from serve.client.batch.run import (
@@ -78,7 +85,9 @@ def predict_offline(
         model = LocalModel(request.model)
         options = _choose_options(request, model)
         size = ShardSize.choose(options.batch, model.answer_bytes)
-        plan = plan_shards(open_sources(request.source, model.metadata), size, options.fixed)
+        sources = open_sources(request.source, model.metadata)
+        _require_apart(request, sources)
+        plan = plan_shards(sources, size, options.fixed)
         job = _describe_job(request, packed, model, options, plan)
         if request.restart or journal.job is None:
             journal.begin(job)
@@ -102,8 +111,16 @@ def _check_names(request: OfflineRequest) -> None:
     check_written_form(request.target)
     if not request.source.exists():
         raise InvalidFileError(f"`{request.source}` does not exist")
-    if request.target.exists() and request.source.samefile(request.target):
-        raise InvalidFileError(f"`{request.target}` is the input; name another file for the result")
+
+
+def _require_apart(request: OfflineRequest, sources: Sequence[Source]) -> None:
+    """Raises `InvalidFileError` where the result would be an input, or one of the next run."""
+    target = request.target
+    if target.exists() and any(source.path.samefile(target) for source in sources):
+        raise InvalidFileError(f"`{target}` is the input; name another file for the result")
+    has_files = request.source.is_dir() and sources[0].path.is_file()
+    if has_files and target.resolve().parent == request.source.resolve():
+        raise InvalidFileError(f"`{target}` would lie among the inputs; name a file in another folder")
 
 
 def _choose_options(request: OfflineRequest, model: LocalModel) -> AnswerOptions:

@@ -179,6 +179,11 @@ def test_a_folder_of_files_is_one_input_in_the_order_of_their_names(predict: Pre
     (tmp_path / "parts" / "_SUCCESS").touch()
     assert predict(tmp_path / "parts").rows == 100
     assert load(tmp_path / "out.npz")["y"].tobytes() == (GIVEN + GIVEN).tobytes()
+    with pytest.raises(InvalidFileError, match="would lie among the inputs"):
+        predict(tmp_path / "parts", "parts/out.csv")
+    (tmp_path / "out.csv").symlink_to(tmp_path / "parts" / "part-1.csv")
+    with pytest.raises(InvalidFileError, match="is the input"):
+        predict(tmp_path / "parts", "out.csv")
     (tmp_path / "parts" / "more.jsonl").touch()
     with pytest.raises(InvalidFileError, match="different kinds of files"):
         predict(tmp_path / "parts")

@@ -5,8 +5,8 @@ ended, however, is replaced by starting the command again, and requests are answ
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from serve.cluster.errors import ClusterError
@@ -23,9 +23,9 @@ from serve.cluster.proxy_text import (
     slot_names,
     write_commands,
 )
+from serve.cluster.record import ReplicaRecord
 from serve.cluster.replica import ReplicaLook
 from serve.cluster.scaling import Scaler
-from serve.cluster.spec import ReplicaSpec
 
 log = logging.getLogger("adaptact")
 
@@ -37,18 +37,6 @@ AVOID_SECONDS = 300.0
 """A node on which a replica did not become ready gets no other for so long, if there are other nodes."""
 
 
-@dataclass(slots=True)
-class ReplicaRecord:
-    """What the controller remembers of a replica."""
-
-    asked: float
-    slot: str | None = None
-    address: Address | None = None
-    was_ready: bool = False
-    down_since: float | None = None
-    leaving_since: float | None = None
-
-
 class Controller:
     """Brings about one order at a time; `now` is a time in seconds that only goes forward."""
 
@@ -57,10 +45,8 @@ class Controller:
         self._placer = placer
         self._proxy = proxy
         self.order = order
-        self._spec = order.spec
-        """What replicas are made from: the order's, or after a failed update the one before."""
-        self._proved: ReplicaSpec | None = None
-        """What replicas were last made from and became ready."""
+        self._proved: Order | None = None
+        """What was last brought about; an order that cannot be is followed by this one again."""
         self._records: dict[str, ReplicaRecord] = {}
         self._failures = 0
         self._pause_until = now
@@ -69,20 +55,16 @@ class Controller:
         """Of the order: None while it is brought about, empty when it is, else why it was given up."""
         looks = placer.look()
         self._adopt(looks, now)
-        self._scaler = Scaler(order.scaling, len(looks), now)
+        staying = sum(not look.is_stopping for look in looks.values())
+        self._scaler = Scaler(order.scaling, staying, now)
         self._open_proxy(order.proxy)
         self._status: dict[str, Any] = {}
 
     def change(self, order: Order, now: float) -> None:
         """From now on this is wanted; raises `ClusterError` where the proxy cannot have it."""
-        before = self._proxy.options
-        try:
-            self._open_proxy(order.proxy)
-        except ClusterError:
-            self._open_proxy(before)
-            raise
+        self._change_proxy(order.proxy)
         self._scaler.change(order.scaling)
-        self.order, self._spec, self.outcome = order, order.spec, None
+        self.order, self.outcome = order, None
         self._failures, self._pause_until = 0, now
         self._avoided.clear()
 
@@ -91,19 +73,19 @@ class Controller:
         looks = self._placer.look()
         states = self._read_proxy()
         self._note(looks, states, now)
-        seen = [self._see(name, look, states, now) for name, look in looks.items()]
+        seen = [self._records[name].see(name, look, states, now) for name, look in looks.items()]
         in_flight = sum(state.in_flight for state in states.values())
         count = self._scaler.decide(in_flight, now)
         wanted = Wanted(
             count=count,
-            digest=self._spec.digest,
+            digest=self.order.spec.digest,
             may_start=now >= self._pause_until,
             ready_seconds=self.order.ready_seconds,
             stop_seconds=self.order.stop_seconds,
         )
         steps = plan_steps(seen, wanted)
-        self._judge(seen, steps, wanted, now)
         self._give_up(steps, looks, now)
+        self._judge(seen, steps, wanted, now)
         self._correct_proxy(states)  # before a replica is told to stop
         for name in steps.stop:
             self._placer.stop(name)
@@ -114,7 +96,7 @@ class Controller:
 
     @property
     def has_served(self) -> bool:
-        """Whether any replica has ever been ready, now or under a controller before."""
+        """Whether any replica has ever served, now or under a controller before."""
         return self._proved is not None
 
     @property
@@ -123,15 +105,11 @@ class Controller:
         return {**self._status, "outcome": self.outcome}
 
     def _adopt(self, looks: Mapping[str, ReplicaLook], now: float) -> None:
-        self._records = {name: ReplicaRecord(now) for name in looks}
+        for name, look in looks.items():
+            leaving = now if look.is_stopping else None
+            self._records[name] = ReplicaRecord(now, was_up=look.state == "ready", leaving_since=leaving)
         ready = [name for name, look in looks.items() if look.state == "ready"]
-        others = [name for name in ready if looks[name].digest != self._spec.digest]
-        if others:
-            self._proved = self._placer.read_spec(others[0])
-            if self._proved is not None and self._proved.content == self._spec.content:
-                self._spec = self._proved  # of an update in which nothing but its time was new
-        elif ready:
-            self._proved = self._spec
+        self._find_proved(looks, ready)
         addresses = {name: address for name in ready if (address := looks[name].address) is not None}
         try:
             slots = find_slots(self._proxy.read(), addresses)
@@ -141,6 +119,29 @@ class Controller:
             self._records[name].slot, self._records[name].address = slot, addresses[name]
         if looks:
             log.info("%d replicas are taken over", len(looks))
+
+    def _find_proved(self, looks: Mapping[str, ReplicaLook], ready: Sequence[str]) -> None:
+        """Of these replicas, which are ready, learn to what an update can go back."""
+        others = [name for name in ready if looks[name].digest != self.order.spec.digest]
+        if others:
+            spec = self._placer.read_spec(others[0])
+            if spec is not None:
+                self._proved = replace(self.order, spec=spec)
+                if spec.content == self.order.spec.content:
+                    self.order = self._proved  # of an update in which nothing but its time was new
+        elif ready:
+            self._proved = self.order
+
+    def _change_proxy(self, options: ProxyOptions) -> None:
+        """HAProxy has these options, or still those of before; then it raises `ClusterError`."""
+        before = self._proxy.options
+        if options == before:
+            return
+        try:
+            self._open_proxy(options)
+        except ClusterError:
+            self._open_proxy(before)
+            raise
 
     def _open_proxy(self, options: ProxyOptions) -> None:
         """HAProxy runs with these options, and each replica that has a slot still has one."""
@@ -171,10 +172,10 @@ class Controller:
                 record.leaving_since = now  # told by a controller before this one
             if look.state != "ready":
                 continue
-            record.was_ready = True
             if record.slot is None and record.leaving_since is None:
                 self._give_slot(name, look)
-            is_up = not states or _is_up(record, states)
+            record.was_up = record.was_up or record.is_up(states)
+            is_up = not states or record.is_up(states)
             record.down_since = None if is_up else record.down_since or now
 
     def _give_slot(self, name: str, look: ReplicaLook) -> None:
@@ -184,31 +185,16 @@ class Controller:
             record.slot, record.address = free[0], look.address
             log.info("%s on %s is ready", name, look.address.host)
 
-    def _see(self, name: str, look: ReplicaLook, states: Mapping[str, SlotState], now: float) -> SeenReplica:
-        record = self._records[name]
-        return SeenReplica(
-            name=name,
-            digest=look.digest,
-            state=look.state,
-            node=look.node,
-            is_up=look.state == "ready" and _is_up(record, states),
-            age=now - record.asked,
-            was_ready=record.was_ready,
-            down=0.0 if record.down_since is None else now - record.down_since,
-            leaving=None if record.leaving_since is None else now - record.leaving_since,
-            reason=look.reason,
-        )
-
     def _judge(self, seen: list[SeenReplica], steps: Steps, wanted: Wanted, now: float) -> None:
         """Whether the order is brought about, or is to be given up."""
         staying = [one for one in seen if one.leaving is None and one.name not in steps.remove]
         serving = [one for one in staying if one.is_up and one.digest == wanted.digest]
         if serving and self._proved is None:
-            self._proved = self._spec
+            self._proved = self.order
         if steps.failed is not None:
             self._fail(steps.failed, now)
         elif serving and len(serving) == len(staying) and len(serving) >= wanted.count:
-            self._failures, self._proved = 0, self._spec
+            self._failures, self._proved = 0, self.order
             if self.outcome is None:
                 self.outcome = ""
                 log.info("%d replicas serve", len(serving))
@@ -217,21 +203,32 @@ class Controller:
         self._failures += 1
         pause = PAUSES_SECONDS[min(self._failures, len(PAUSES_SECONDS) - 1)]
         self._pause_until = now + pause
-        if self._proved is not None and self._proved.digest != self._spec.digest:
+        if self._proved is not None and self._proved is not self.order:
             self.outcome = f"a new replica was not ready: {reason}"
             log.error("the update is given up, and the replicas go back: %s", reason)
-            self._spec = self._proved
+            self._go_back(self._proved, now)
         elif self._proved is None and self._failures >= MOST_FIRST_FAILURES:
             raise ClusterError(f"{self._failures} replicas were not ready; the last one: {reason}")
         else:
             log.error("a replica was not ready, and another is started in %g s: %s", pause, reason)
+
+    def _go_back(self, order: Order, now: float) -> None:
+        """This is wanted again, with as many replicas as serve."""
+        try:
+            self._change_proxy(order.proxy)
+        except ClusterError as error:
+            log.error("HAProxy stays as the update wants it: %s", error)
+            order = replace(order, proxy=self._proxy.options)
+        serving = sum(one.was_up and one.leaving_since is None for one in self._records.values())
+        self._scaler = Scaler(order.scaling, serving, now)
+        self.order = self._proved = order
 
     def _give_up(self, steps: Steps, looks: Mapping[str, ReplicaLook], now: float) -> None:
         for name, reason in steps.remove.items():
             record = self._records.pop(name)
             if record.leaving_since is None:
                 log.error("%s on node %s is replaced: %s", name, looks[name].node[:8] or "none", reason)
-                if not record.was_ready and looks[name].node:
+                if not record.was_up and looks[name].node:
                     self._avoided[looks[name].node] = now + AVOID_SECONDS
             self._placer.remove(name)
         for name in steps.stop:
@@ -241,7 +238,7 @@ class Controller:
     def _start(self, count: int, now: float) -> None:
         self._avoided = {node: until for node, until in self._avoided.items() if until > now}
         for _ in range(count):
-            name = self._placer.start(self._spec, self._avoided)
+            name = self._placer.start(self.order.spec, self._avoided)
             self._records[name] = ReplicaRecord(now)
             log.info("%s is asked for", name)
 
@@ -268,7 +265,7 @@ class Controller:
             "node": one.node,
             "state": "stopping" if one.leaving is not None else one.state,
             "serves": one.is_up and one.leaving is None,
-            "is_current": one.digest == self._spec.digest,
+            "is_current": one.digest == self.order.spec.digest,
             "host": record.address.host if record.address else None,
             "port": record.address.port if record.address else None,
             "grpc_port": record.address.grpc_port or None if record.address else None,
@@ -284,8 +281,3 @@ class Controller:
             for record in self._records.values()
             if record.slot is not None and record.address is not None and record.leaving_since is None
         }
-
-
-def _is_up(record: ReplicaRecord, states: Mapping[str, SlotState]) -> bool:
-    state = None if record.slot is None else states.get(record.slot)
-    return state is not None and state.is_up

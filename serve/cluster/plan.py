@@ -26,10 +26,10 @@ class SeenReplica:
     state: State
     node: str = ""
     is_up: bool = False
-    """Whether the proxy sends it requests."""
+    """Whether it answers the proxy, which sends it requests."""
     age: float = 0.0
     """Seconds since it was asked for."""
-    was_ready: bool = False
+    was_up: bool = False
     down: float = 0.0
     """Seconds for which it has been ready, and not up."""
     leaving: float | None = None
@@ -39,8 +39,8 @@ class SeenReplica:
 
     @property
     def is_unproved(self) -> bool:
-        """Whether it has never been ready, and nobody has told it to stop."""
-        return not self.was_ready and self.leaving is None
+        """Whether it has never answered the proxy, and nobody has told it to stop."""
+        return not self.was_up and self.leaving is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Steps:
     remove: dict[str, str] = field(default_factory=dict)
     """These are gone or of no use, by name why; what is left of them is killed."""
     failed: str | None = None
-    """Why a replica of the wanted specification has not become ready; None where none has failed."""
+    """Why a replica of the wanted specification has never served; None where none has failed."""
 
 
 def plan_steps(seen: Sequence[SeenReplica], wanted: Wanted) -> Steps:

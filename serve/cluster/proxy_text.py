@@ -94,8 +94,8 @@ class SlotState:
 
     @property
     def is_up(self) -> bool:
-        """Whether it gets requests."""
-        return self.status.startswith("UP")
+        """Whether it has answered the last check: of `UP 1/2`, which gets requests too, that is not known."""
+        return self.status == "UP"
 
 
 def read_statistics(text: str) -> dict[str, SlotState]:

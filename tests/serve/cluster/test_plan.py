@@ -7,7 +7,7 @@ TWO = Wanted(count=2, digest=NEW)
 
 
 def up(name: str, digest: str = NEW, node: str = "a") -> SeenReplica:
-    return SeenReplica(name, digest, "ready", node, is_up=True, was_ready=True)
+    return SeenReplica(name, digest, "ready", node, is_up=True, was_up=True)
 
 
 def starting(name: str, digest: str = NEW) -> SeenReplica:
@@ -40,10 +40,10 @@ def test_one_that_is_not_ready_in_time_has_failed() -> None:
     assert steps.failed == "was not ready within 600 s: no node has room for it"
 
 
-def test_one_that_was_ready_before_it_ended_has_not_failed_to_start() -> None:
+def test_one_that_was_up_before_it_ended_has_not_failed_to_start() -> None:
     ended = replace(up("r1"), state="ended", is_up=False)
     assert plan_steps([ended], TWO).failed is None
-    assert plan_steps([replace(ended, was_ready=False)], TWO).failed == "ended"
+    assert plan_steps([replace(ended, was_up=False)], TWO).failed == "ended"
 
 
 def test_one_that_hangs_is_replaced_where_another_answers() -> None:

@@ -52,6 +52,12 @@ def state(status: str, address: Address = ONE) -> SlotState:
     return SlotState(status, 0, f"{host}:{address.port}")
 
 
+def test_a_slot_that_was_not_asked_yet_is_not_up() -> None:
+    assert state("UP").is_up
+    assert not state("UP 1/2").is_up  # HAProxy sends it requests from the start
+    assert state("UP 1/2").is_open
+
+
 EMPTY = SlotState("MAINT", 0, "127.0.0.1:1")
 ASSIGNED = [
     "set server http/replica-1 addr 10.0.0.5 port 31000",

@@ -1,0 +1,40 @@
+"""What the controller remembers of a replica between two looks at it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from serve.cluster.plan import SeenReplica
+from serve.cluster.proxy_text import Address, SlotState
+from serve.cluster.replica import ReplicaLook
+
+
+@dataclass(slots=True)
+class ReplicaRecord:
+    """Since when a replica is as it is; times as those of the controller."""
+
+    asked: float
+    slot: str | None = None
+    address: Address | None = None
+    was_up: bool = False
+    down_since: float | None = None
+    leaving_since: float | None = None
+
+    def is_up(self, states: Mapping[str, SlotState]) -> bool:
+        """Whether it answers the proxy, whose slots have these states."""
+        state = None if self.slot is None else states.get(self.slot)
+        return state is not None and state.is_up
+
+    def see(self, name: str, look: ReplicaLook, states: Mapping[str, SlotState], now: float) -> SeenReplica:
+        """The replica of that name, of which this is remembered, as it is now."""
+        return SeenReplica(
+            name=name,
+            digest=look.digest,
+            state=look.state,
+            node=look.node,
+            is_up=look.state == "ready" and self.is_up(states),
+            age=now - self.asked,
+            was_up=self.was_up,
+            down=0.0 if self.down_since is None else now - self.down_since,
+            leaving=None if self.leaving_since is None else now - self.leaving_since,
+            reason=look.reason,
+        )

@@ -20,13 +20,10 @@ from serve.engine.errors import (
     quote_names,
 )
 from serve.engine.hung_files import HungFile, HungFiles
-from serve.engine.index_entries import (
-    format_label,
-    make_entry,
-    make_loading_entries,
-)
+from serve.engine.index_entries import format_label, make_entry, make_loading_entries
 from serve.engine.memory.room import ModelRoom
 from serve.engine.model import ServedModel
+from serve.engine.model_files import count_needed
 from serve.engine.model_loader import ModelLoader
 from serve.engine.options import EngineOptions
 from serve.engine.repository import (
@@ -40,6 +37,7 @@ from serve.engine.repository import (
 
 log = logging.getLogger("adaptact")
 Retire: TypeAlias = Callable[[list[ServedModel]], None]
+Stamp: TypeAlias = tuple[Fingerprint, ModelConfig]
 
 
 class ModelLifecycle:
@@ -54,7 +52,7 @@ class ModelLifecycle:
         self._catalogue = catalogue
         self._retire = retire
         self._lock = threading.Lock()
-        self._loaded: dict[ServedModel, tuple[Fingerprint, ModelConfig]] = {}
+        self._loaded: dict[ServedModel, Stamp] = {}
         self._configs: dict[str, ModelConfig] = {}
         self._expected: set[str] = set()
         self._unloaded: set[str] = set()
@@ -193,10 +191,10 @@ class ModelLifecycle:
             chosen = self._choose_versions(name, files, config)
             self._announce_loading(name, chosen, before)
             served = {}
-            for file in chosen:
+            for file in reversed(chosen):  # of those that a budget has no room for, the lowest are refused
                 try:
-                    stamp = fingerprints[file.version], config
-                    served[file.version] = self._renew(file, before.get(file.version), stamp)
+                    stamp, old = (fingerprints[file.version], config), before.get(file.version)
+                    served[file.version] = self._renew(file, old, stamp, [*served.values()])
                 except ModelRefusedError as error:
                     refusals[file.version] = error
                     log.error("%s is refused: %s %s", format_label(name, file.version), error, error.detail)
@@ -228,16 +226,17 @@ class ModelLifecycle:
         self._catalogue.set_entries(name, entries)
 
     def _renew(
-        self, file: ModelFile, old: ServedModel | None, stamp: tuple[Fingerprint, ModelConfig]
+        self, file: ModelFile, old: ServedModel | None, stamp: Stamp, others: Sequence[ServedModel]
     ) -> ServedModel:
         """The old version if neither its files nor its configuration have changed, else a new one."""
         if old is not None and self._loaded.get(old) == stamp:
             return old
         self._hung.check(file, stamp[0])
-        self.room.require_possible(file.name, [stamp[0]])
+        if self.room.is_limited:
+            self.room.require_possible(count_needed(file, stamp[0]), others)
         try:
             new = self._loader.load(file, stamp[1])
-            self.room.require_fit(new.memory)
+            self.room.require_fit(new.memory, others)
         except HungLoadError as error:
             self._hung.add(file, stamp[0], str(error))
             raise
@@ -276,6 +275,7 @@ class ModelLifecycle:
             log.info("%s: runs on `%s` from now on: %s", model.label, new.provider, choice.verdict)
             self._loaded[new] = stamp
             served = {**self._catalogue.served(model.name), model.version: new}
+            self.room.note(model.name, served.values())
             self._exchange(model.name, served, self._entries(model.name))
 
     def _drop(self, name: str) -> None:

@@ -6,15 +6,17 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import FileIO
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from serve.engine.errors import ModelRefusedError
-from serve.engine.repository import ModelFile, find_sidecar_files
+from serve.engine.repository import Fingerprint, ModelFile, find_sidecar_files
 
 # Other threads run between the pieces of a file.
 PIECE_BYTES = 2**20
+MOST_COUNTED = 4096  # versions whose size is remembered
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK
 # Of a file in ONNX Runtime's own format, which ONNX Runtime otherwise recognises by its suffix only.
 ORT_FORMAT = b"ORTM"
@@ -68,6 +70,23 @@ def open_files(entry: ModelFile, limit_bytes: int, *, is_private: bool = False) 
         with _refuse_unreadable(entry.path):
             if not is_private and _read_stamp(os.stat(entry.path)) != _read_stamp(before):
                 raise ModelRefusedError(f"`{entry.path.name}` changed while it was loaded; load it again")
+
+
+@lru_cache(maxsize=MOST_COUNTED)
+def count_needed(entry: ModelFile, _stamp: Fingerprint) -> int:
+    """How large the files are that a load of the version reads, of all that lie there; 0 if it cannot be.
+
+    The stamp is theirs: they are looked into once, until they change.
+    """
+    if not entry.path.is_file():
+        return 0
+    try:
+        with entry.path.open("rb", buffering=0) as stream:
+            descriptor = stream.fileno()
+            sidecars = [] if entry.bare else _find_sidecars(entry.path, descriptor).values()
+            return os.fstat(descriptor).st_size + sum(sidecar.stat().st_size for sidecar in sidecars)
+    except (OSError, ModelRefusedError):
+        return 0
 
 
 def compute_digest(files: ModelFiles) -> str:
@@ -132,22 +151,26 @@ def _describe(entry: ModelFile, stream: FileIO, limit_bytes: int, *, is_private:
 def _read_sidecars(path: Path, descriptor: int, left_bytes: int) -> dict[str, bytes]:
     """The files that the model names, which may take so many bytes.
 
-    An ONNX file names its files of weights literally, so one that it does not name is not needed. They are
-    read, since a mapped file that is written over would change what serves, or end the process.
+    They are read, since a mapped file that is written over would change what serves, or end the process.
     """
     sidecars: dict[str, bytes] = {}
+    for name, sidecar in _find_sidecars(path, descriptor).items():
+        size = sidecar.stat().st_size
+        _check_size(sidecar, size, left_bytes)
+        with sidecar.open("rb", buffering=0) as stream:
+            sidecars[name] = stream.read(size)
+        left_bytes -= len(sidecars[name])
+    return sidecars
+
+
+def _find_sidecars(path: Path, descriptor: int) -> dict[str, Path]:
+    """The files that the model names: files of weights it names literally, so any other one is not needed."""
     others = {
         sidecar.relative_to(path.parent).as_posix(): sidecar
         for sidecar in find_sidecar_files(path)
         if sidecar != path
     }
-    for name in _find_names(descriptor, list(others)):
-        size = others[name].stat().st_size
-        _check_size(others[name], size, left_bytes)
-        with others[name].open("rb", buffering=0) as stream:
-            sidecars[name] = stream.read(size)
-        left_bytes -= len(sidecars[name])
-    return sidecars
+    return {name: others[name] for name in _find_names(descriptor, list(others))}
 
 
 def _find_names(descriptor: int, names: list[str]) -> list[str]:

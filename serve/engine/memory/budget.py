@@ -1,14 +1,14 @@
 """Models that share a budget of memory: loaded when they are asked for, unloaded when others are."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
 from time import monotonic
 from typing import TypeVar
 
 from serve.engine.catalogue import Catalogue
-from serve.engine.errors import ModelUnloadedError, quote
+from serve.engine.errors import DrainingError, ModelUnloadedError, quote
 from serve.engine.memory.lifecycle import OnDemandLifecycle
 from serve.engine.memory.plan import Report, plan_room
 from serve.engine.model import ServedModel
@@ -83,7 +83,8 @@ class MemoryBudget:
     async def bring(self, name: str, version: str | None) -> ServedModel:
         """The version of a model that was unloaded for others, once it is loaded again.
 
-        All that ask for a model wait for the same load. Raises `ModelUnloadedError` where that takes long.
+        All that ask for a model wait for the same load. Raises `ModelUnloadedError` where that takes long,
+        and `DrainingError` where it will not be.
         """
         task = self.begin_load(name)
         began = self._loading[name][1]
@@ -94,6 +95,8 @@ class MemoryBudget:
         if not task.done():
             remaining = max(1.0, expected - (monotonic() - began))
             raise ModelUnloadedError(f"model {quote(name)} is being loaded; try again", remaining)
+        if task.cancelled():
+            raise DrainingError("the server is about to end, and loads nothing")
         task.result()
         return self._catalogue.model(name, version)
 
@@ -138,12 +141,16 @@ class MemoryBudget:
         options = self._room.options
         if options is None:
             return {"limit": 0, "need": [0, 0], "models": {}}
-        need, pins = self._lifecycle.expect_memory(name), self.pins()
+        need, kept = self._lifecycle.expect_memory(name), {*self.pins(), *self._list_irreplaceable()}
         models = {
-            other: self._describe([*self._catalogue.served(other).values()], is_pinned=other in pins)
+            other: self._describe([*self._catalogue.served(other).values()], is_kept=other in kept)
             for other in self._catalogue.names()
         }
         return {"limit": options.limit_bytes, "need": [need.shared, need.own], "models": models}
+
+    def _list_irreplaceable(self) -> Iterator[str]:
+        """The names that still serve an older file, of which nothing but the loaded model is left."""
+        return (entry.name for entry in self._catalogue.index() if entry.state == "READY" and entry.reason)
 
     async def _time_load(self, name: str) -> None:
         began = monotonic()
@@ -156,11 +163,11 @@ class MemoryBudget:
     async def _change(self, change: Callable[[str], T], name: str) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._changes, change, name)
 
-    def _describe(self, served: Sequence[ServedModel], *, is_pinned: bool) -> list[int | bool]:
+    def _describe(self, served: Sequence[ServedModel], *, is_kept: bool) -> list[int | bool]:
         times = [(model.metrics.last_milliseconds, model.loaded_milliseconds) for model in served]
         used = max(map(max, times), default=0)
         is_busy = any(self._run_queue.count_pending(model) for model in served)
-        is_held = is_pinned or is_busy or any(model.config.pinned for model in served)
+        is_held = is_kept or is_busy or any(model.config.pinned for model in served)
         shared, own = (sum(getattr(model.memory, part) for model in served) for part in ("shared", "own"))
         return [shared, own, used, is_held]
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from serve.engine.errors import ModelRefusedError
 from serve.engine.index_entries import make_unloaded_entries
 from serve.engine.lifecycle import ModelLifecycle
 from serve.engine.memory.amounts import ModelMemory
 from serve.engine.model import ServedModel
+from serve.engine.model_files import count_needed
 from serve.engine.repository import ModelFile, read_fingerprints
 
 
@@ -14,8 +16,7 @@ class OnDemandLifecycle(ModelLifecycle):
 
     def expect_memory(self, name: str) -> ModelMemory:
         """What the model takes once it is loaded; nothing for an unknown name."""
-        files = self._find().get(name, [])
-        return self.room.expect(name, read_fingerprints(files).values())
+        return self.room.expect(name, self._count_versions(name, self._find().get(name, [])).values())
 
     def evict(self, name: str) -> list[ServedModel]:
         """Unload the name until `demand`, and return the versions that it served."""
@@ -24,7 +25,9 @@ class OnDemandLifecycle(ModelLifecycle):
             if not served:
                 return []
             self.room.unloaded.add(name)
-            stopped = self._catalogue.replace(name, {}, make_unloaded_entries(name, served))
+            refused = [entry for entry in self._entries(name) if entry.version not in served]
+            entries = [*make_unloaded_entries(name, served), *refused]
+            stopped = self._catalogue.replace(name, {}, entries)
             self._forget(stopped)
             return stopped
 
@@ -44,12 +47,23 @@ class OnDemandLifecycle(ModelLifecycle):
         """Load the name, or leave it to a request where there is no memory for it."""
         fingerprints = read_fingerprints(files)
         self._forget_changed(name, fingerprints)
+        sizes = self._count_versions(name, files)
         others = [other for other in self._catalogue.names() if other != name]
         served = [model for other in others for model in self._catalogue.served(other).values()]
-        fits = name not in self.room.unloaded and self.room.admits(name, fingerprints.values(), served)
+        fits = name not in self.room.unloaded and self.room.admits(name, sizes.values(), served)
         if fits or self._catalogue.served(name):
             self._update(name, files)
             return
         self._tried[name] = fingerprints
         self.room.unloaded.add(name)
-        self._catalogue.set_entries(name, make_unloaded_entries(name, [file.version for file in files]))
+        self._catalogue.set_entries(name, make_unloaded_entries(name, sizes))
+
+    def _count_versions(self, name: str, files: Sequence[ModelFile]) -> dict[str, int]:
+        """How large the files of each version are that would be loaded; of none if the model is refused."""
+        try:
+            config = self._read_config(name, files)
+        except ModelRefusedError:
+            return {}
+        chosen = self._choose_versions(name, files, config)
+        fingerprints = read_fingerprints(chosen)
+        return {file.version: count_needed(file, fingerprints[file.version]) for file in chosen}

@@ -6,7 +6,6 @@ from serve.engine.errors import ModelRefusedError
 from serve.engine.memory.amounts import ModelMemory, add_up, expect_memory, format_size
 from serve.engine.memory.options import MemoryOptions
 from serve.engine.model import ServedModel
-from serve.engine.repository import Fingerprint
 
 
 class ModelRoom:
@@ -24,14 +23,11 @@ class ModelRoom:
         """Whether there is a budget."""
         return self.options is not None
 
-    def expect(self, name: str, files: Iterable[Fingerprint]) -> ModelMemory:
-        """What the versions with these files take: as measured, if the model was loaded before."""
+    def expect(self, name: str, sizes: Iterable[int]) -> ModelMemory:
+        """What the versions with files of these sizes take: as measured, if the model was loaded before."""
         if name in self._measured:
             return self._measured[name]
-        least = None if self.options is None else self.options.least_shared_bytes
-        return add_up(
-            expect_memory(size, is_shared=least is not None and size >= least) for size in map(_count, files)
-        )
+        return add_up(expect_memory(size, is_shared=self._is_shared(size)) for size in sizes)
 
     def note(self, name: str, served: Iterable[ServedModel]) -> None:
         """Remember what the model's versions take."""
@@ -42,45 +38,41 @@ class ModelRoom:
         """Its files have changed, or are gone."""
         self._measured.pop(name, None)
 
-    def admits(self, name: str, files: Iterable[Fingerprint], served: Iterable[ServedModel]) -> bool:
-        """Whether it may be loaded beside these; also where only loading it says whether it ever may."""
-        files, others = list(files), [model.memory for model in served]
-        if self.options is None or not others or self._is_too_large(name, files):
+    def admits(self, name: str, sizes: Iterable[int], served: Iterable[ServedModel]) -> bool:
+        """Whether it may be loaded beside these; also where each of its versions will be refused."""
+        sizes, others = list(sizes), [model.memory for model in served]
+        if self.options is None or not others:
             return True
-        taken = add_up([*others, self.expect(name, files)])
+        if all(self._count_least(size) > self.options.limit_bytes for size in sizes):
+            return True
+        taken = add_up([*others, self.expect(name, sizes)])
         return taken.count(self.options.processes) <= self.options.limit_bytes
 
-    def require_possible(self, name: str, files: Iterable[Fingerprint]) -> None:
-        """Raise `ModelRefusedError` where the model alone takes more than there is for all."""
-        files = list(files)
-        if self.options is not None and self._is_too_large(name, files):
-            least = format_size(self._find_least(name, files))
-            limit = format_size(self.options.limit_bytes)
-            raise ModelRefusedError(f"it takes at least {least}; `--model-memory` is {limit}")
+    def require_possible(self, size: int, others: Iterable[ServedModel]) -> None:
+        """Raise `ModelRefusedError` where a version with files of this size cannot fit beside its model's."""
+        if self.options is not None:
+            self._require(self._count_least(size), others, "at least ")
 
-    def require_fit(self, memory: ModelMemory) -> None:
-        """Raise `ModelRefusedError` where a version that was just loaded takes more than there is for all."""
-        if (
-            self.options is not None
-            and (size := memory.count(self.options.processes)) > self.options.limit_bytes
-        ):
-            limit = format_size(self.options.limit_bytes)
-            raise ModelRefusedError(f"it takes {format_size(size)}; `--model-memory` is {limit}")
+    def require_fit(self, memory: ModelMemory, others: Iterable[ServedModel]) -> None:
+        """Raise `ModelRefusedError` where a version that was just loaded does not fit beside its model's."""
+        if self.options is not None:
+            self._require(memory.count(self.options.processes), others)
 
-    def _is_too_large(self, name: str, files: Iterable[Fingerprint]) -> bool:
-        return self.options is not None and self._find_least(name, files) > self.options.limit_bytes
-
-    def _find_least(self, name: str, files: Iterable[Fingerprint]) -> int:
-        """What it takes for certain: as measured, else its weights once for each who has some of its own."""
+    def _require(self, size: int, others: Iterable[ServedModel], at_least: str = "") -> None:
         assert self.options is not None
-        if name in self._measured:
-            return self._measured[name].count(self.options.processes)
-        least = self.options.least_shared_bytes
-        return sum(
-            size if least is not None and size >= least else size * self.options.processes
-            for size in map(_count, files)
-        )
+        taken = add_up(model.memory for model in others).count(self.options.processes)
+        if size + taken > self.options.limit_bytes:
+            beside = f" beside {format_size(taken)} of its other versions" if taken else ""
+            limit = format_size(self.options.limit_bytes)
+            raise ModelRefusedError(
+                f"it takes {at_least}{format_size(size)}{beside}; `--model-memory` is {limit}"
+            )
 
+    def _count_least(self, size: int) -> int:
+        """What files of this size take for certain: once for each process that has some of its own."""
+        assert self.options is not None
+        return size if self._is_shared(size) else size * self.options.processes
 
-def _count(files: Fingerprint) -> int:
-    return sum(max(size, 0) for _, size, *_ in files)
+    def _is_shared(self, size: int) -> bool:
+        least = None if self.options is None else self.options.least_shared_bytes
+        return least is not None and size >= least

@@ -9,39 +9,22 @@ import pytest
 from prometheus_client import generate_latest
 
 from serve.engine import Engine
-from serve.engine.errors import ModelUnavailableError, ModelUnloadedError, UnknownModelError
+from serve.engine.errors import (
+    DrainingError,
+    ModelUnavailableError,
+    ModelUnloadedError,
+    UnknownModelError,
+)
 from serve.engine.memory import budget
 from serve.engine.memory.amounts import LEAST, ModelMemory
 from serve.engine.memory.collector import MEMORY, TOGETHER
 from serve.engine.memory.options import MemoryOptions
 from tests.serve import models
 from tests.serve.engine.conftest import Opened
-from tests.serve.engine.repositories import ROW, load, make_scaling_model, put_scaling_model, read_states
+from tests.serve.engine.memory.budgets import TWO, ask, put_models, run
+from tests.serve.engine.repositories import load, make_scaling_model, put_scaling_model, read_states
 
-TWO = MemoryOptions(int(2.9 * LEAST))
-"""Room for two models, each of which counts as LEAST bytes."""
-
-
-@pytest.fixture(autouse=True)
-def _of_equal_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve.engine.model_loader.measure_memory", lambda *_, **__: ModelMemory(0, LEAST))
-
-
-def put_models(folder: Path, count: int) -> None:
-    for number in range(count):
-        put_scaling_model(folder, float(number), name=f"m{number}")
-
-
-async def ask(engine: Engine, name: str, version: str | None = None) -> float:
-    model = engine.memory.find(name, version) or await engine.memory.bring(name, version)
-    return float((await engine.run(model, {"x": ROW}))["y"][0, 0])
-
-
-def run(*calls: Awaitable[Any]) -> list[Any]:
-    async def gather() -> list[Any]:
-        return await asyncio.gather(*calls)
-
-    return asyncio.run(gather())
+pytestmark = pytest.mark.usefixtures("of_equal_size")
 
 
 def test_a_hundred_models_answer_with_room_for_two(opened: Opened, tmp_path: Path) -> None:
@@ -173,6 +156,27 @@ def test_a_model_larger_than_the_budget_is_refused_with_numbers(opened: Opened, 
         run(ask(engine, "large"))
     assert not isinstance(refused.value, ModelUnloadedError)
     assert engine.names() == ["m0"]
+
+
+def test_who_waits_for_a_load_as_the_server_ends_is_told(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_models(tmp_path, 3)
+    engine, go_on = opened(memory=TWO), threading.Event()
+
+    async def end() -> None:
+        engine._changes.submit(go_on.wait, 60)
+        asked = asyncio.ensure_future(ask(engine, "m2"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        engine._changes.shutdown(wait=False, cancel_futures=True)
+        with pytest.raises(DrainingError, match="about to end"):
+            await asked
+
+    try:
+        asyncio.run(end())
+    finally:
+        go_on.set()
 
 
 def test_a_budget_smaller_than_any_model_serves_none(opened: Opened, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ class Journal:
                     self._offsets[JsonObject(head, "record").whole("start")] = end
                 end = self._file.tell()
         self._file.truncate(end)
-        return job
+        return job if self._offsets else None  # without answers there is nothing to go on with
 
     def _payload(self) -> bytes | None:
         """The next record's payload; None where there is none, or not all of it."""
@@ -136,16 +136,19 @@ class Journal:
 
 def _open_file(path: Path) -> IO[bytes]:
     """The file, open to be read and appended to: a new one, or a journal that no other process has open."""
-    try:
-        file = path.open("a+b")
-    except OSError as error:
-        raise InvalidFileError(f"`{path}` cannot be written: {error.strerror}") from error
-    try:
-        _lock_file(file, path)
-    except InvalidFileError:
-        file.close()
-        raise
-    return file
+    while True:
+        try:
+            file = path.open("a+b")
+        except OSError as error:
+            raise InvalidFileError(f"`{path}` cannot be written: {error.strerror}") from error
+        try:
+            _lock_file(file, path)
+        except InvalidFileError:
+            file.close()
+            raise
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # the run that had it ended and removed it, after it was opened here
 
 
 def _lock_file(file: IO[bytes], path: Path) -> None:
@@ -153,6 +156,10 @@ def _lock_file(file: IO[bytes], path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise InvalidFileError(f"`{path}` is in use: the same run is going on") from error
+    except OSError as error:
+        raise InvalidFileError(
+            f"`{path}` cannot be locked: {error.strerror}; write the result to another file system"
+        ) from error
     file.seek(0)
     # A lost machine may have left a part of it.
     if not MAGIC.startswith(file.read(len(MAGIC))):

@@ -17,7 +17,7 @@ from serve.cluster.connection import NAMESPACE, own_address
 from serve.cluster.controller import Controller
 from serve.cluster.desk import NAME, Desk, Request
 from serve.cluster.errors import ClusterError, ControllerRunsError, NoControllerError
-from serve.cluster.orders import find_folder, make_order, write_settings
+from serve.cluster.orders import find_folder, make_order, read_settings, write_settings
 from serve.cluster.placer import Placer, RayPlacer
 from serve.cluster.proxy import HaProxy
 from serve.settings import Settings
@@ -168,8 +168,8 @@ class Keeper:
             self._outcomes[request.number] = "another update is going on; try again once it has ended"
             return
         text, generation = request.content, "" if request.content else f"update of {time():.0f}"
-        settings = Settings.model_validate_json(text) if text else self._settings
         try:
+            settings = read_settings(text) if text else self._settings
             if find_folder(settings) != find_folder(self._settings):
                 raise ClusterError(
                     "`--state` is another folder than that of the command that keeps the cluster"

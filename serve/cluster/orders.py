@@ -5,11 +5,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from serve.cluster.errors import ClusterError
 from serve.cluster.order import Order
 from serve.cluster.proxy_text import ProxyOptions
 from serve.cluster.scaling import ScalingOptions
 from serve.cluster.spec import make_spec
+from serve.engine.errors import quote_names
 from serve.settings import Settings
 
 FOLDER = "cluster"
@@ -55,6 +58,18 @@ def write_settings(settings: Settings) -> str:
         if isinstance(getattr(settings, name), Path) and given[name] != "-":
             given[name] = os.path.abspath(given[name])
     return Settings.model_validate(given).model_dump_json()
+
+
+def read_settings(text: str) -> Settings:
+    """The settings of `write_settings`; raises `ClusterError` for those of another adaptact."""
+    try:
+        return Settings.model_validate_json(text)
+    except ValidationError as error:
+        names = quote_names(sorted({str(part) for one in error.errors() for part in one["loc"][:1]}))
+        raise ClusterError(
+            f"the command that keeps the cluster cannot read the settings {names}, and may be of another "
+            "version; end it, and start this one in its place"
+        ) from error
 
 
 def _write_certificate(settings: Settings) -> Path | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from adaptact import __version__
 from serve.cluster.errors import ClusterError
+from serve.experiments.errors import StoreError
 from serve.experiments.units import KEY_FILE, load_or_make_key
 from serve.settings import PREFIX, Settings
 from serve.settings.cluster import ClusterSettings
@@ -34,7 +35,7 @@ class ReplicaSpec:
     gpus: float
     has_grpc: bool
     models: str
-    """What the folder of models held, so that another model is another specification."""
+    """What the folder of models held, so that another model is another specification; or their source."""
     generation: str = ""
     """Replicas of another one are other replicas, though their content is the same."""
 
@@ -63,13 +64,14 @@ def make_spec(settings: Settings, proxies: str, generation: str = "") -> Replica
         cpus=settings.replica_cpus,
         gpus=settings.replica_gpus,
         has_grpc=settings.grpc_port != 0,
-        models=describe_models(settings.models),
+        # A copy changes with its source, which every replica follows by itself.
+        models=settings.source or describe_models(settings.models),
         generation=generation,
     )
 
 
-def describe_models(where: Path | str) -> str:
-    """A digest of the names, sizes and times of a folder's files; of what is no folder here, its name."""
+def describe_models(where: Path) -> str:
+    """A digest of the names, sizes and times of a folder's files; of what is no folder here, its path."""
     lines = []
     for parent, folders, names in os.walk(where):
         folders.sort()
@@ -114,8 +116,8 @@ def _list_variables(settings: Settings) -> Iterator[tuple[str, str]]:
         value = values[name]
         if name in PLACED or value in (None, "") or value == information.default:
             continue
-        if name == "models" and "://" not in str(value):
-            value = os.path.abspath(value)
+        if isinstance(getattr(settings, name), Path) and value != "-":
+            value = os.path.abspath(value)  # a replica has a working folder of its own, which ends with it
         yield f"{PREFIX}{name.upper()}", json.dumps(value) if isinstance(value, bool) else str(value)
 
 
@@ -125,7 +127,10 @@ def _read_files(settings: Settings) -> Iterator[tuple[str, bytes]]:
         if path is not None:
             yield name, _read(path, f"--{name.replace('_', '-')}")
     if settings.experiments_store and settings.state is not None:
-        load_or_make_key(settings.state)
+        try:
+            load_or_make_key(settings.state)
+        except StoreError as error:
+            raise ClusterError(str(error)) from error
         yield KEY_FILE, _read(settings.state / KEY_FILE, "--state")
 
 

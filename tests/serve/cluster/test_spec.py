@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from serve.cluster.errors import ClusterError
-from serve.cluster.orders import make_order, write_settings
+from serve.cluster.orders import make_order, read_settings, write_settings
 from serve.cluster.spec import describe_models, make_spec
 from serve.settings import Settings
 from tests.serve.certificates import write_certificates
@@ -65,8 +65,37 @@ def test_what_makes_another_server_is_another_specification(tmp_path: Path) -> N
     assert (again.content, again.digest == third.digest) == (third.content, False)
 
 
-def test_a_source_that_is_no_folder_here_is_told_by_its_name() -> None:
-    assert describe_models("s3://bucket/models") == "s3://bucket/models"
+def test_a_folder_that_is_not_here_is_told_by_its_path() -> None:
+    assert describe_models(Path("/nowhere/models")) == "/nowhere/models"
+
+
+def test_a_copy_that_its_source_changes_makes_no_other_replicas(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, source="s3://bucket/models")
+    first = make_spec(settings, "10.0.0.1")
+    (tmp_path / "models" / ".source").mkdir(parents=True)
+    (tmp_path / "models" / ".source" / "status.json").write_text("{}", encoding="utf-8")
+    assert make_spec(settings, "10.0.0.1") == first
+    assert make_spec(make_settings(tmp_path, source="s3://bucket/other"), "10.0.0.1") != first
+
+
+def test_logs_of_a_replica_are_not_in_the_folder_that_ends_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = make_spec(make_settings(tmp_path, audit_log="audit.jsonl", access_log="-"), "")
+    assert spec.environment["ADAPTACT_AUDIT_LOG"] == str(tmp_path / "audit.jsonl")
+    assert spec.environment["ADAPTACT_ACCESS_LOG"] == "-"
+
+
+def test_a_key_that_cannot_be_made_is_an_error_of_the_cluster(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("no folder", encoding="utf-8")
+    with pytest.raises(ClusterError, match="the key of the units"):
+        make_spec(make_settings(tmp_path, experiments_store="postgresql://db/adaptact"), "")
+
+
+def test_settings_of_another_version_are_an_error_of_the_cluster() -> None:
+    with pytest.raises(ClusterError, match="may be of another version"):
+        read_settings('{"models": "models", "poll_seconds": "sometimes"}')
 
 
 @pytest.mark.parametrize(

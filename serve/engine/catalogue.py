@@ -109,16 +109,17 @@ class Catalogue:
         """Point the alias at the version, as from that time (microseconds since 1970, by default now).
 
         The alias `stable` stays where it was pointed, or removed, later than that. Without a version the
-        alias is gone. Raises `AliasError` if that version cannot answer.
+        alias is gone. Raises `AliasError` if that version cannot answer, nor does once a request loads it.
         """
-        at = self.choose_time(name) if at is None else at
-        if alias == STABLE and at < self._aliases.since(name):
-            return
         with self._lock:
+            at = self.choose_time(name) if at is None else at
+            if alias == STABLE and at < self._aliases.since(name):
+                return
             if version is None:
                 self._aliases.forget(name, alias, at)
             else:
-                require_served(name, alias, version, list(self._served.get(name, {})))
+                versions = _list_versions(self.served(name), self._entries.get(name, {}))
+                require_served(name, alias, version, versions)
                 self._aliases.set(name, alias, version, at)
             self._publish(self._served)
 

@@ -169,7 +169,7 @@ def alias_routes(engine: Engine, keeper: AliasKeeper) -> APIRouter:
             raise MalformedRequestError(
                 f'`version` is {quote(version)}, expected a version as a text: {{"version": "2"}}'
             )
-        engine.model(model)
+        engine.versions(model)  # not the default one: `stable` may mean a version that is gone
         await keeper.set_alias(model, alias, version)
         return Alias(alias=alias, version=version)
 

@@ -1,3 +1,4 @@
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 
@@ -117,6 +118,15 @@ def test_stable_answers_where_no_version_is_named(fresh: Client) -> None:
     assert fresh.post("/v2/models/double/infer", ONES).json()["model_version"] == "2"
     _set(fresh, "stable", "1")
     assert fresh.post("/v2/models/double/infer", ONES).json()["model_version"] == "1"
+
+
+def test_stable_is_pointed_elsewhere_once_its_version_is_gone(fresh: Client, changing: Path) -> None:
+    _set(fresh, "stable", "1")
+    shutil.rmtree(changing / "double" / "1")
+    assert fresh.post(LOAD).status_code == 200
+    assert fresh.post("/v2/models/double/infer", ONES).status_code == 503
+    _set(fresh, "stable", "2")
+    assert fresh.post("/v2/models/double/infer", ONES).json()["model_version"] == "2"
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from serve.engine.errors import ModelRefusedError, ModelUnavailableError, UnknownModelError
+from serve.engine.errors import AliasError, ModelRefusedError, ModelUnavailableError, UnknownModelError
 from serve.engine.memory.amounts import LEAST
 from tests.serve import models
 from tests.serve.engine.conftest import Opened
@@ -88,3 +88,14 @@ def test_a_model_that_still_serves_an_older_file_stays(opened: Opened, tmp_path:
         run(ask(engine, name))
         assert engine.names() == ["m0", name]
     assert run(ask(engine, "m0")) == [0.0]
+
+
+def test_an_unloaded_model_has_the_alias_once_it_is_loaded(opened: Opened, tmp_path: Path) -> None:
+    put_models(tmp_path, 2)
+    put_scaling_model(tmp_path, 20.0, "2", name="m1")
+    engine = opened(memory=TWO)
+    assert engine.names() == ["m0"]
+    engine.point_alias("m1", "stable", "1")  # as an experiment or another server has decided
+    assert run(ask(engine, "m1")) == [1.0]
+    with pytest.raises(AliasError, match="versions: `1`, `2`"):
+        engine.point_alias("m1", "stable", "3")

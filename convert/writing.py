@@ -97,7 +97,8 @@ class Conversion:
         self.on_stage("tune")
         machine = self._make_target(options, self.options.rounding.precision)
         rules = remaining_rules(dropped)
-        task = TuningTask(self.exported, rules, machine, self.on_progress, self._round_for_timing)
+        computed = computed_in(self.options.rounding.precision, options.provider)
+        task = TuningTask(self.exported, rules, machine, self.on_progress, self._round_for_timing, computed)
         return tune(task, options) if before is None else drop_rule(task, before, dropped[-1].rule)
 
     def _round_for_timing(self, graph: ir.Model) -> ir.Model:

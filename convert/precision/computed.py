@@ -21,8 +21,9 @@ COMPUTED: tuple[Precision, ...] = ("bf16",)
 
 def computed_in(precision: Precision, provider: str) -> ComputedPrecision:
     """What the provider computes a file of this precision in, on this machine."""
-    able = provider in PROVIDERS and PROVIDERS[provider].computes("bf16")
-    return "bf16" if precision in COMPUTED and able else "fp32"
+    if precision not in COMPUTED or provider not in PROVIDERS:
+        return "fp32"
+    return "bf16" if PROVIDERS[provider].computes("bf16") else "fp32"
 
 
 def require_computed(precision: Precision, provider: str) -> None:

@@ -15,7 +15,8 @@ import onnxruntime
 
 from adaptact.files import find_cache_folder, read_plain_text, replace_file
 from adaptact.providers.catalogue import find_provider
-from adaptact.providers.machine import describe_processor
+from adaptact.providers.machine import describe_processor, list_versions
+from adaptact.providers.provider import Precision
 from convert.manifest.decode import decode
 from convert.manifest.records import TuningRecord
 
@@ -32,16 +33,23 @@ class _Entry:
     tuning: TuningRecord
 
 
-def make_key(graph: bytes, provider: str, threads: int, batches: Iterable[int]) -> Key:
-    """All that the result depends on: the untuned graph, the versions, the machine and the options."""
+def make_key(
+    graph: bytes, provider: str, threads: int, batches: Iterable[int], precision: Precision = "fp32"
+) -> Key:
+    """All that the result depends on: the untuned graph, the versions, the machine and the options.
+
+    The provider computes the graph in `precision`.
+    """
     return {
         "graph": hashlib.sha256(graph).hexdigest(),
         "onnxruntime": onnxruntime.__version__,
+        "packages": list_versions(),
         "adaptact": version("adaptact"),
         "processor": describe_processor(with_gpus=find_provider(provider).on_gpu),
         "provider": provider,
         "threads": threads,
         "batches": list(batches),
+        "precision": precision,
     }
 
 

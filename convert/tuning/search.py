@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from adaptact.providers.provider import Precision
 from convert.artefact.file import serialise
 from convert.errors import ExportError
 from convert.graph.rule import Rule
@@ -31,6 +32,8 @@ class TuningTask:
     """Called with what is tried next."""
     round_graph: Callable[[ir.Model], ir.Model] = lambda graph: graph
     """Gives a graph the precision of the file."""
+    precision: Precision = "fp32"
+    """What the provider computes graphs in."""
 
     def build_graph(self, plan: FormPlan) -> ir.Model:
         """The graph with the forms of the plan."""

@@ -103,7 +103,7 @@ def tune(task: TuningTask, options: TuningOptions) -> TuningResult:
     forms = default_forms(options.provider)
     groups = group_sites(task.exported, task.rules, forms)
     graph = serialise(task.build_rounded_graph(FormPlan(forms)))
-    key = cache.make_key(graph, options.provider, options.threads, options.batches)
+    key = cache.make_key(graph, options.provider, options.threads, options.batches, task.precision)
     cached = _read_cached(key, options, groups) if options.cached else None
     if cached is not None:
         return cached

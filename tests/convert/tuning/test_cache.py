@@ -36,7 +36,9 @@ def test_a_stored_record_comes_back(home: Path) -> None:
         cache.make_key(b"another graph", "cpu", 1, (1, 16)),
         cache.make_key(b"graph", "cpu", 2, (1, 16)),
         cache.make_key(b"graph", "cpu", 1, (1,)),
+        cache.make_key(b"graph", "cpu", 1, (1, 16), "bf16"),
         {**KEY, "onnxruntime": "0"},
+        {**KEY, "packages": {"onnxruntime-ep-openvino": "0"}},
         {**KEY, "processor": "another"},
         {**KEY, "adaptact": "0"},
         {**KEY, "provider": "cuda"},
@@ -49,7 +51,11 @@ def test_another_question_has_no_answer(other: cache.Key) -> None:
 
 def test_the_key_names_versions_and_processor() -> None:
     assert KEY["processor"]
-    assert set(KEY) == {"graph", "onnxruntime", "adaptact", "processor", "provider", "threads", "batches"}
+    versions, options = (
+        {"onnxruntime", "packages", "adaptact"},
+        {"provider", "threads", "batches", "precision"},
+    )
+    assert set(KEY) == {"graph", "processor", *versions, *options}
 
 
 def _make_content(**changes: object) -> str:

@@ -207,7 +207,7 @@ def _find_right(scores: Array, labels: Array) -> Array:
 
 
 def _find_scored_output(reference: Mapping[str, Array], labels: Array) -> str:
-    """The output that the labels belong to: the only one with a row of scores for each, one for each class."""
+    """The output that the labels belong to: the only one with a row of scores for each of them."""
     classes = int(labels.max(initial=0)) + 1
     scores = [
         name

@@ -127,6 +127,8 @@ class _Search:
         self._base = task.machine.load(task.model)
         self._base_seconds: tuple[float, ...] = ()
         self._points: dict[int, FrontPoint] = {}
+        self._least = 0
+        """With so many groups or fewer in int8 nothing is rounded, as in float32."""
 
     def try_file(self, count: int) -> None:
         """The file with so many groups in int8 is timed and judged, unless it has nothing in int8."""
@@ -137,6 +139,7 @@ class _Search:
             return
         kept = [float_site.site for float_site in self._list_kept(count)]
         if not self._scheme.is_rounding(kept):
+            self._least = max(self._least, count)
             return
         graph = self._scheme.round(kept)
         losses = self._whole if count == len(self._groups) else measure_losses(graph, self._gate)
@@ -153,7 +156,8 @@ class _Search:
     def find_next(self) -> int | None:
         """The file halfway to the neighbour of the one that the rule names; None where there is none."""
         at, by_knee = self._find_named()
-        tried = itertools.pairwise(sorted(self._points))
+        at = at or self._least
+        tried = itertools.pairwise(sorted(count or self._least for count in self._points))
         gaps = [(low, high) for low, high in tried if low == at or (by_knee and high == at)]
         low, high = max(gaps, key=lambda gap: gap[1] - gap[0], default=(0, 0))
         return (low + high) // 2 if high - low > 1 else None

@@ -1,5 +1,7 @@
 import math
+from collections.abc import Collection
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import onnx_ir as ir
@@ -10,12 +12,15 @@ from convert.errors import PrecisionError, UsageError
 from convert.manifest.front import FrontRecord
 from convert.model_io.array import Array
 from convert.parity.verify import Original
-from convert.precision.budgets import BudgetOptions
+from convert.precision.budgets import BudgetOptions, Budgets
+from convert.precision.front import search
 from convert.precision.front.options import FrontOptions, FrontRule
+from convert.precision.front.places import PlaceGroup
 from convert.precision.front.record import record_front
 from convert.precision.front.search import MOST_FILES, FrontPoint, find_fastest
-from convert.precision.gate import LossReport
+from convert.precision.gate import Loss, LossReport
 from convert.precision.quantise import QuantisedModel, RoundingTask, quantise
+from convert.precision.sites import RoundingSite
 from convert.tuning.timing import Ratio
 from convert.tuning.tune import TuningOptions
 from tests.convert.models import optimise_model
@@ -157,6 +162,42 @@ def test_noise_leaves_the_choice_within_the_budgets(seed: int) -> None:
     assert record.points[record.chosen].passes
     assert record.points[record.chosen].places == _count_integer_products(rounded)
     assert len(record.points) <= MOST_FILES + 1
+
+
+class PlayedScheme:
+    """Rounds nothing with three places or fewer in int8, and too much with five or more."""
+
+    def __init__(self) -> None:
+        self.sites = [RoundingSite(str(number), "", (), (), (), has_activation=True) for number in range(16)]
+        self.ranges_by = None
+        self.rounded = 16
+
+    def is_rounding(self, kept: Collection[RoundingSite]) -> bool:
+        return len(self.sites) - len(kept) > 3
+
+    def round(self, kept: Collection[RoundingSite]) -> ir.Model:
+        self.rounded = len(self.sites) - len(kept)
+        return ir.Model(ir.Graph([], [], nodes=[]), ir_version=10)
+
+
+def test_places_that_round_nothing_count_as_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    scheme, target = PlayedScheme(), FrontOptions("fastest", TuningOptions(batches=(1,)))
+
+    def measure(*_: object) -> LossReport:
+        error = 0.01 * max(scheme.rounded, 1)
+        return LossReport(1, (Loss("y", 1.0, error, error**2, None, 0),), None)
+
+    monkeypatch.setattr(search, "measure_losses", measure)
+    task = search.FrontTask(target, PlantedMachine(), ir.Model(ir.Graph([], [], nodes=[]), ir_version=10))
+    groups = [PlaceGroup((site,), 0.1, 0.1) for site in scheme.sites]
+    budgets = Budgets(max_error=0.045, min_agreement=0, max_accuracy_drop=1)
+    tried = search._Search(scheme, groups, Mock(), budgets, task, measure())
+    for count in (0, 16, 3, 5, 8):
+        tried.try_file(count)
+    assert tried.find_next() == 4
+    tried.try_file(4)
+    assert tried.find_next() is None
+    assert [point.groups for point in tried.summarise(1.0).points] == [0, 4, 5, 8, 16]
 
 
 def _make_labels(right: int) -> Array:

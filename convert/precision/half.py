@@ -96,8 +96,9 @@ def _find_misfit(node: ir.Node, ranges: Ranges) -> str:
 
 
 def _check_constant(numbers: Array) -> str:
+    numbers = numbers[np.isfinite(numbers)]  # half holds the others as they are
     largest = float(np.abs(numbers).max(initial=0))
-    if not largest or not np.isfinite(largest):
+    if not largest:
         return ""
     if largest > LARGEST_HALF:
         return f"a constant of {largest:.3g}, and half ends at {LARGEST_HALF:g}"

@@ -10,7 +10,7 @@ from convert.model_io.inputs import parse_input
 from convert.precision.half import LARGEST_HALF, HalfScheme
 from convert.precision.sites import Ranges, find_sites
 from tests.convert.models import export_model, optimise_model
-from tests.convert.precision.networks import build_network, make_samples
+from tests.convert.precision.networks import build_network, make_samples, read_graph
 
 ROW = parse_input("row:float32[N,4]")
 
@@ -81,6 +81,13 @@ def test_constants_out_of_range_stay_in_float(factor: float, text: str) -> None:
         None, {"row": x}
     )
     np.testing.assert_allclose(session.run(None, {"row": x})[0], expected[0], atol=5e-3)
+
+
+@pytest.mark.parametrize(("number", "reason"), [(1e6, "a constant of 1e"), (1.0, None)])
+def test_a_constant_beside_infinity_is_judged_too(number: float, reason: str | None) -> None:
+    text = "g (float[N,2] x) => (float[N,2] y) { y = Add(x, c) }"
+    unfit = _make_scheme(read_graph(text, c=np.array([-np.inf, number], np.float32))).unfit
+    assert [layer.reason.startswith(reason or "") for layer in unfit] == [True] * (reason is not None)
 
 
 def test_only_the_kept_activation_computes_in_float() -> None:

@@ -143,10 +143,10 @@ def _load_all(task: ProviderTask, threads: int) -> list[_Loaded]:
         if reasons[provider]:
             loaded.append(_Loaded(provider, number, None, reasons[provider]))
             continue
-        if provider not in graphs:
-            graphs[provider] = task.build(provider)
         task.on_progress(f"{provider} with {number} threads")
         try:
+            if provider not in graphs:
+                graphs[provider] = task.build(provider)
             loaded.append(_Loaded(provider, number, task.machine.load(graphs[provider], provider, number)))
         except AdaptactError as error:
             if provider == "cpu" and not loaded:

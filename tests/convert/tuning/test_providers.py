@@ -104,6 +104,17 @@ def test_a_provider_that_cannot_load_the_graph_is_no_error() -> None:
     assert choice.verdict == "no other provider can be used"
 
 
+def test_a_provider_whose_graph_cannot_be_built_is_no_error() -> None:
+    def build(provider: ProviderName) -> ir.Model:
+        if provider != "cpu":
+            raise ExportError("it cannot be rounded so")
+        return GRAPH
+
+    task = ProviderTask(build, lambda provider: None, Machine(cpu=1.0, openvino=0.1))
+    choice = choose_provider(task, TuningOptions("auto", 1, (1,), 1000.0))
+    assert [each.reason for each in choice.candidates] == ["", CANNOT_RUN]
+
+
 def test_a_graph_that_the_cpu_provider_cannot_load_is_an_error() -> None:
     with pytest.raises(ExportError):
         choose(Machine(openvino=1.0))

@@ -267,7 +267,12 @@ def infer_row_shape(spec: TensorMetadata, width: int) -> list[int]:
 
 
 def _require_texts(spec: TensorMetadata, array: Array) -> Array:
-    kinds = "US" if spec.datatype == "BYTES" else array.dtype.kind
-    if array.dtype.kind not in kinds:
+    if spec.datatype == "BYTES" and not _holds_texts(array):
         raise InvalidFileError(f"array `{spec.name}` is of `{array.dtype}`, the input takes texts")
     return array
+
+
+def _holds_texts(array: Array) -> bool:
+    return array.dtype.kind in "US" or (
+        array.dtype.kind == "O" and all(isinstance(value, str) for value in array.flat)
+    )

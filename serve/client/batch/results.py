@@ -86,7 +86,8 @@ def _write_npz(path: Path, read_parts: ReadParts) -> None:
     rows, dtypes, shapes = 0, dict[str, np.dtype[Any]](), dict[str, tuple[int, ...]]()
     for part in read_parts():
         for name, array in part.items():
-            dtypes[name] = np.promote_types(dtypes.get(name, array.dtype), array.dtype)
+            dtype = _find_written_dtype(array)
+            dtypes[name] = np.promote_types(dtypes.get(name, dtype), dtype)
             shapes[name] = array.shape[1:]
         rows += _count_rows(part)
     with zipfile.ZipFile(path, "w") as archive:
@@ -99,7 +100,15 @@ def _write_npz(path: Path, read_parts: ReadParts) -> None:
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
                 np.lib.format.write_array_header_1_0(stream, header)
                 for part in read_parts():
-                    stream.write(np.ascontiguousarray(part[name], dtype).tobytes())
+                    for piece in _cut(part):
+                        stream.write(np.ascontiguousarray(piece[name], dtype).tobytes())
+
+
+def _find_written_dtype(array: Array) -> np.dtype[Any]:
+    """The dtype that numpy writes without code: texts take as many characters as the longest has."""
+    if array.dtype.kind != "O":
+        return array.dtype
+    return np.dtype(f"U{max(1, max(map(len, array.flat), default=1))}")
 
 
 def _write_csv(path: Path, read_parts: ReadParts) -> None:
@@ -168,7 +177,7 @@ def _make_arrow_table(part: Table) -> Any:
     columns: dict[str, Any] = {}
     is_answered = pyarrow.array(~_find_unanswered(part))
     for name, array in part.items():
-        column = pyarrow.array(array.reshape(-1))
+        column = pyarrow.array(array.reshape(-1), pyarrow.string() if array.dtype.kind == "O" else None)
         for size in reversed(array.shape[1:]):
             column = pyarrow.FixedSizeListArray.from_arrays(column, size)
         if name not in KEPT and ERROR in part:
@@ -194,7 +203,7 @@ def _find_unanswered(part: Table) -> NDArray[np.bool_]:
 
 
 def _to_storable(array: Array) -> Array:
-    """The array in a dtype that numpy can write without code: BF16 as the float32 of the same value."""
+    """The array in a dtype that every form has: BF16 as the float32 of the same value."""
     if array.dtype == BFLOAT16:
         return (np.ascontiguousarray(array).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    return array.astype(np.str_) if array.dtype.kind == "O" else array
+    return array

@@ -218,8 +218,6 @@ def _to_array(name: str, column: Any, spec: TensorMetadata) -> Array:
     if values.null_count and not (is_float and types.is_floating(values.type)):
         raise InvalidFileError(f"column `{name[:100]}` has no value, expected a `{spec.datatype}`")
     array: Array = np.asarray(values.to_numpy(zero_copy_only=False))
-    if array.dtype.kind == "O":
-        array = array.astype(np.str_)
     return array.reshape(shape)
 
 

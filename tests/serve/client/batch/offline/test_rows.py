@@ -1,10 +1,17 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
-from serve.client import InvalidFileError
+from serve.client import InvalidFileError, TensorMetadata
+from serve.client.batch.columns import cast_to_input
+from serve.client.batch.offline.batches import ArrayBatch
+from serve.client.batch.offline.opening import open_sources
 from serve.client.batch.offline.rows import answer_arrays, answer_instances, load_once
+from serve.client.batch.offline.shards import Shard
+from tests.serve.client.batch.doubling import metadata
 from tests.serve.client.batch.offline.conftest import GIVEN
 
 
@@ -23,3 +30,21 @@ def test_a_path_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(np.zeros(100, np.uint8).data)
     with pytest.raises(InvalidFileError, match="cannot be loaded: ONNX Runtime cannot load it"):
         load_once(tmp_path / "broken.onnx")
+
+
+def test_texts_are_taken_as_pandas_has_them() -> None:
+    spec = TensorMetadata("t", "BYTES", (-1,))
+    texts = np.array(["a", "bc"], np.object_)
+    assert cast_to_input(spec, texts) is texts
+    with pytest.raises(InvalidFileError, match="the input takes texts"):
+        cast_to_input(spec, np.array(["a", None], np.object_))
+
+
+def test_a_long_text_in_a_column_leaves_the_others_short(tmp_path: Path) -> None:
+    texts = ["long " * 4000, *[""] * 1999]
+    parquet.write_table(pa.table({"t": texts}), tmp_path / "in.parquet")
+    (source,) = open_sources(tmp_path / "in.parquet", metadata(t=TensorMetadata("t", "BYTES", (-1,))))
+    (batch,) = source.read(Shard(0, 0, 0, len(texts)), len(texts))
+    assert isinstance(batch, ArrayBatch)
+    assert batch.arrays["t"].nbytes < 2**20
+    assert batch.arrays["t"].tolist() == texts

@@ -26,11 +26,14 @@ log = logging.getLogger("adaptact")
 
 TICK_SECONDS = 0.5
 ASK_SECONDS = 30.0
+OPEN_SECONDS = 60.0
+SILENT = "the command that keeps this cluster does not answer"
 LOST = "this command has lost the cluster, whose replicas go on"
 
 
 def open_desk() -> Any:
-    """The desk of this command, which controls the cluster now; raises `ControllerRunsError`."""
+    """The desk of this command, which controls the cluster now; raises `ClusterError`, its
+    `ControllerRunsError` where another command does."""
     node = ray.get_runtime_context().get_node_id()
     actor: Any = ray.remote(Desk)
     try:
@@ -43,7 +46,10 @@ def open_desk() -> Any:
         ).remote(f"{socket.gethostname()}, process {os.getpid()}")
     except ValueError as error:
         raise ControllerRunsError("another command keeps this cluster") from error
-    ray.get(desk.read.remote(), timeout=60)
+    try:
+        ray.get(desk.read.remote(), timeout=OPEN_SECONDS)
+    except RayError as error:
+        raise ClusterError(f"Ray starts nothing on this machine: {first_line(error)}") from error
     return desk
 
 
@@ -62,12 +68,16 @@ def read_status(desk: Any) -> dict[str, Any]:
     try:
         status, _ = ray.get(desk.read.remote(), timeout=ASK_SECONDS)
     except RayError as error:
-        raise NoControllerError("the command that keeps this cluster does not answer") from error
+        raise NoControllerError(SILENT) from error
     return dict(status)
 
 
 def hand_over(desk: Any, verb: str, content: Any = None) -> dict[str, Any]:
-    """The cluster's state once the controller has done this; raises `ClusterError` where it gave it up."""
+    """The cluster's state once the controller has done this; of `stop`, with which it ends, the last one.
+
+    Raises `ClusterError` where it gave it up, or does not answer.
+    """
+    status: dict[str, Any] = {}
     try:
         number = ray.get(desk.ask.remote(verb, content), timeout=ASK_SECONDS)
         while True:
@@ -77,8 +87,10 @@ def hand_over(desk: Any, verb: str, content: Any = None) -> dict[str, Any]:
             sleep(TICK_SECONDS)
     except RayActorError as error:
         if verb == "stop":
-            return {}
+            return dict(status)
         raise NoControllerError("the command that keeps this cluster has ended meanwhile") from error
+    except RayError as error:
+        raise ClusterError(f"{SILENT}: {first_line(error)}") from error
     if outcome:
         raise ClusterError(outcome)
     return dict(status)
@@ -118,7 +130,8 @@ class Keeper:
     def run(self, stopping: threading.Event, on_ready: Callable[[dict[str, Any]], None]) -> None:
         """Keep the cluster until `stopping` is set, and leave it as it is; or until it is told to end all.
 
-        `on_ready` is called once all replicas serve. Raises `ClusterError` where none ever did, and where
+        `on_ready` is called once all replicas serve, or, where new settings had to be given up, those of
+        before. Raises `ClusterError` where none ever did, and where
         this command lost control of the cluster.
         """
         is_told = False
@@ -131,7 +144,7 @@ class Keeper:
                 if outcome:
                     self._settings = self._proved
                 self._proved = self._settings
-            if outcome == "" and not is_told:
+            if outcome is not None and not is_told:
                 on_ready(self._controller.status)
                 is_told = True
             for request in self._exchange():

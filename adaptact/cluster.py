@@ -62,7 +62,7 @@ class TaskCluster:
                 yield items[place], result
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
-            raise cause if isinstance(cause, Exception) else ClusterError(str(error)) from None
+            raise cause if isinstance(cause, Exception) else ClusterError(str(error)) from error
         except ray.exceptions.RayError as error:
             raise ClusterError(f"the cluster is lost: {error}", "start it and this command again") from error
 
@@ -152,7 +152,7 @@ def _require_listening(address: str) -> None:
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: no name of a machine
         raise ClusterError(f"there is no cluster at `{known}`: {error}", HOW_TO_BEGIN) from error
 
 

@@ -86,8 +86,9 @@ def test_a_task_that_is_always_lost_ends_the_work() -> None:
 
 
 def test_an_error_of_the_task_is_raised_as_it_is() -> None:
-    with pytest.raises(ValueError, match=r"^-1 is below 0$"):
+    with pytest.raises(ValueError, match=r"^-1 is below 0$") as caught:
         list(TaskCluster(Ray()).map(scale, 1, [1, -1]))
+    assert isinstance(caught.value.__cause__, RayTaskError)  # which says where in the task
 
 
 def test_nodes_of_another_version_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +97,9 @@ def test_nodes_of_another_version_are_refused(monkeypatch: pytest.MonkeyPatch) -
         cluster._do("0.0.1", scale, 1, 1)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:99999", "auto"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:99999", "head..lab:1", "auto"]
+)
 def test_an_address_at_which_nothing_listens_is_refused_at_once(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from convert.artefact.external import LARGEST, count_weight_bytes
 from convert.artefact.stored_graph import open_graph
 from convert.errors import ExportError, ParityError, PrecisionError, UsageError
 from convert.manifest.manifest import Manifest
-from convert.manifest.providers import ProviderChoiceRecord
+from convert.manifest.providers import CANNOT_RUN, ProviderChoiceRecord
 from convert.parity.locate import skip_search
 from convert.parity.verify import verify
 from convert.precision.quantise import round_everywhere
@@ -47,7 +47,9 @@ def write_on_fastest(work: Conversion, options: TuningOptions) -> Manifest:
     except (ParityError, ExportError, PrecisionError) as error:
         if choice.provider == "cpu":
             raise
-        fallen = _fall_back(choice, options.threads, first_line(error))
+        # What ONNX Runtime says of a graph may name files of this machine.
+        reason = CANNOT_RUN if isinstance(error, ExportError) else first_line(error)
+        fallen = _fall_back(choice, options.threads, reason)
         return _run_on(work, fallen, replace(options, seconds=left)).write_exact_file()
 
 

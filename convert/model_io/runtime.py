@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from adaptact.errors import ProviderError
 from adaptact.providers.catalogue import find_provider
@@ -19,18 +20,20 @@ _ERRORS_ONLY = 3
 _LONGEST_REASON = 500  # characters
 _TEXT_BYTES = 6
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
-_NOT_IMPLEMENTED = ort.capi.onnxruntime_pybind11_state.NotImplemented
+_NOT_IMPLEMENTED = native.NotImplemented
 _NO_KERNEL = "it may have the operator for float32 only: convert the model in that, with `model.float()`"
 REFUSALS = (
-    ort.capi.onnxruntime_pybind11_state.Fail,
-    ort.capi.onnxruntime_pybind11_state.InvalidArgument,
-    ort.capi.onnxruntime_pybind11_state.InvalidGraph,
-    ort.capi.onnxruntime_pybind11_state.InvalidProtobuf,
-    ort.capi.onnxruntime_pybind11_state.NoSuchFile,
+    native.EPFail,
+    native.EngineError,
+    native.Fail,
+    native.InvalidArgument,
+    native.InvalidGraph,
+    native.InvalidProtobuf,
+    native.NoSuchFile,
     _NOT_IMPLEMENTED,
-    ort.capi.onnxruntime_pybind11_state.RuntimeException,
+    native.RuntimeException,
 )
-"""What ONNX Runtime raises on a graph that it cannot load or run."""
+"""What ONNX Runtime, or a provider in it, raises on a graph that it cannot load or run."""
 
 
 class Session:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from convert.errors import ParityError, UsageError
+from convert.errors import ExportError, ParityError, UsageError
 from convert.evidence.inspection import read_onnx_file
 from convert.manifest.manifest import Manifest
+from convert.manifest.providers import CANNOT_RUN
 from convert.pipeline import convert
 from convert.tuning.providers import ProviderTarget
 from convert.tuning.tune import TuningOptions
@@ -23,13 +24,14 @@ class Planted:
 
     def __init__(self) -> None:
         self.tried: list[str] = []
-        self.refused: tuple[str, ...] = ()
+        self.error: Exception | None = None
+        """Of the file for OpenVINO."""
 
     def write(self, work: Conversion) -> Manifest:
         assert work.options.tuning is not None
         self.tried.append(work.options.tuning.provider)
-        if work.options.provider in self.refused:
-            raise ParityError("parity failed for output `y`")
+        if work.options.provider == "openvino" and self.error is not None:
+            raise self.error
         return _write(replace(work, options=replace(work.options, provider="cpu", tuning=None)))
 
 
@@ -61,15 +63,23 @@ def test_the_file_is_made_for_the_fastest_provider_and_says_why(tmp_path: Path, 
 
 
 @pytest.mark.slow
-def test_where_no_file_is_exact_on_it_the_cpu_provider_is_taken(tmp_path: Path, planted: Planted) -> None:
-    planted.refused = ("openvino",)
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ParityError("parity failed for output `y`"), "parity failed for output `y`"),
+        (ExportError("ONNX Runtime refuses `/tmp/graph.onnx`"), CANNOT_RUN),
+    ],
+)
+def test_where_no_file_is_exact_on_it_the_cpu_provider_is_taken(
+    tmp_path: Path, planted: Planted, error: Exception, reason: str
+) -> None:
+    planted.error = error
     manifest = convert(save_graph(tmp_path / "s.onnx"), tmp_path / "m.onnx", tuning=OPTIONS)
     assert planted.tried == ["openvino", "cpu"]
     assert manifest.choice is not None
     assert manifest.choice.provider == "cpu"
-    assert manifest.choice.candidates[1].reason == (
-        "the file made for it failed: parity failed for output `y`"
-    )
+    assert manifest.choice.candidates[1].reason == f"the file made for it failed: {reason}"
+    assert reason in manifest.choice.verdict
 
 
 def test_auto_without_measuring_is_refused_before_loading(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import importlib.util
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from adaptive_act.checkpoint.factory import working_folder_last
 from adaptive_act.errors import DataError, FactoryError, StudyError
 from adaptive_act.study.own_code import digest_source
 from adaptive_act.study.parallel import Execute, Result
-from adaptive_act.study.specs import RunSpec
+from adaptive_act.study.specs import RunSpec, versions
 
 CODE_BYTES = 16 * 2**20
 
@@ -31,6 +31,8 @@ class SharedWork:
     execute: Execute[Any]
     code: Mapping[str, bytes]
     """The user's own source files, by their paths in the working folder."""
+    software: Mapping[str, str] = field(default_factory=versions)
+    """The versions of the packages on which the numbers depend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class ClusterMachines:
 
 def run_elsewhere(work: SharedWork, spec: RunSpec) -> FinishedWork:
     """What a machine of the cluster does; raises the errors of a run, with the machine's name."""
+    _require_same_versions(work.software)
     try:
         _import_code(work.code)
         _require_same_code(spec)
@@ -135,6 +138,20 @@ def _import_code(code: Mapping[str, bytes]) -> None:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+
+
+def _require_same_versions(expected: Mapping[str, str]) -> None:
+    """Raises StudyError where a run would have other numbers here, and another key."""
+    found = versions()
+    others = [
+        f"{name} {found[name]}, expected {wanted}"
+        for name, wanted in expected.items()
+        if found[name] != wanted
+    ]
+    if others:
+        raise StudyError(
+            f"node {name_node()} has {'; '.join(others)}; install the same version on every node"
+        )
 
 
 def _require_same_code(spec: RunSpec) -> None:

@@ -108,7 +108,8 @@ def _find_written_dtype(array: Array) -> np.dtype[Any]:
     """The dtype that numpy writes without code: texts take as many characters as the longest has."""
     if array.dtype.kind != "O":
         return array.dtype
-    return np.dtype(f"U{max(1, max(map(len, array.flat), default=1))}")
+    texts: list[str] = array.reshape(-1).tolist()
+    return np.dtype(f"U{max(1, max(map(len, texts), default=1))}")
 
 
 def _write_csv(path: Path, read_parts: ReadParts) -> None:

@@ -54,6 +54,13 @@ def test_a_node_without_the_data_is_named(tmp_path: Path, monkeypatch: pytest.Mo
         run_elsewhere(SharedWork(execute_trial, {}), spec)
 
 
+def test_a_node_with_another_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_cluster, "name_node", lambda: "ab12")
+    work = SharedWork(execute_trial, {}, {"torch": "0.1"})
+    with pytest.raises(StudyError, match=r"node ab12 has torch .*, expected 0\.1; install the same"):
+        run_elsewhere(work, make_run_spec(plan(), "digest", "PReLU", 0))
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder with a module and a package of the user's own."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from serve.settings import Settings
 
 FOLDER = "cluster"
 REQUESTS_PER_CORE = 2.0
+ANSWER_RESERVE_SECONDS = 10
+"""A replica says itself that a request has waited or run for too long, and this is for all else."""
 STOP_RESERVE_SECONDS = 15.0
 """A server that is told to stop takes its grace, and this for all else."""
 
@@ -38,6 +41,7 @@ def make_order(settings: Settings, own_address: str, generation: str = "") -> Or
         slots=2 * settings.max_replicas + 2,  # those that start or stop have one too
         certificate=_write_certificate(settings),
         connections=settings.connections,
+        answer_seconds=max(60, ceil(settings.queue_seconds + settings.run_seconds) + ANSWER_RESERVE_SECONDS),
         shares_aliases=bool(settings.experiments_store),
     )
     stop_seconds = settings.stop_grace_seconds + STOP_RESERVE_SECONDS

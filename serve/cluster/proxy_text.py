@@ -7,6 +7,7 @@ for an HAProxy that is started again. Source: HAProxy 2.6, Management Guide, sec
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,9 +17,15 @@ HTTP, GRPC = "http", "grpc"
 """The backends; a slot has the same name in both."""
 NOWHERE = "127.0.0.1:1"
 CHECK = "check inter 500ms fastinter 250ms downinter 500ms fall 2 rise 1"
-OF_ONE_SERVER = (
-    '{\\"error\\":\\"this concerns one server, ask it at its own address and not through the proxy\\"}'
+OF_ONE_SERVER = "this concerns one server, ask it at its own address and not through the proxy"
+PATHS_OF_ONE_SERVER = (
+    *("/v2/repository/models/", "/v2/systemsharedmemory", "/v2/cudasharedmemory", "/v2/logging"),
+    *("/console", "/metrics", "/adaptact/v1/live"),
 )
+METHODS_OF_ONE_SERVER = ("RepositoryModel", "SystemSharedMemory", "CudaSharedMemory", "LogSettings")
+"""How their names begin."""
+PERMISSION_DENIED = 7
+"""The status of gRPC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,8 @@ class ProxyOptions:
     certificate: Path | None = None
     """A PEM file of certificate and key: then clients, and replicas, speak TLS."""
     connections: int = 4000
+    answer_seconds: int = 60
+    """So long a replica may take for an answer."""
     shares_aliases: bool = False
     """Whether replicas have their aliases from a database."""
 
@@ -154,10 +163,10 @@ def _write_global(options: ProxyOptions, socket: Path) -> Iterator[str]:
         "global",
         "    log stdout format raw local0 notice",
         f"    maxconn {options.connections}",
-        f"    stats socket {socket} mode 600 level admin expose-fd listeners",
+        f"    stats socket {_escape(socket)} mode 600 level admin expose-fd listeners",
         "    stats timeout 30s",
         "    noreuseport",  # else a second HAProxy on the same port would share its clients
-        "    hard-stop-after 60s",
+        f"    hard-stop-after {options.answer_seconds}s",
         "    ssl-default-bind-options ssl-min-ver TLSv1.2",
         "",
         "defaults",
@@ -166,8 +175,8 @@ def _write_global(options: ProxyOptions, socket: Path) -> Iterator[str]:
         "    option dontlognull",
         "    option forwardfor",
         "    timeout connect 1s",
-        "    timeout client 60s",
-        "    timeout server 60s",
+        f"    timeout client {options.answer_seconds}s",
+        f"    timeout server {options.answer_seconds}s",
         "    timeout queue 5s",
         "    timeout http-request 10s",
         "    timeout http-keep-alive 60s",
@@ -181,7 +190,7 @@ def _write_global(options: ProxyOptions, socket: Path) -> Iterator[str]:
 
 def _write_frontend(options: ProxyOptions, name: str, port: int, protocols: str) -> Iterator[str]:
     host = f"[{options.host}]" if ":" in options.host else options.host
-    tls = f" ssl crt {options.certificate} alpn {protocols}" if options.certificate else ""
+    tls = f" ssl crt {_escape(options.certificate)} alpn {protocols}" if options.certificate else ""
     plain_h2 = " proto h2" if name == GRPC and not options.certificate else ""
     yield ""
     yield f"frontend {name}-in"
@@ -190,13 +199,12 @@ def _write_frontend(options: ProxyOptions, name: str, port: int, protocols: str)
 
 
 def _write_refusals(options: ProxyOptions) -> Iterator[str]:
-    """What would reach one replica of many."""
-    paths = "/v2/repository/models/ /v2/systemsharedmemory /v2/cudasharedmemory /console /metrics"
-    yield f"    acl of_one_server path_beg {paths}"
-    yield "    acl of_one_server path /adaptact/v1/live"
-    yield "    acl of_an_alias path_reg ^/adaptact/v1/models/[^/]+/aliases/"
+    """What would reach one replica of many. A replica decodes paths, so they are compared as it sees them."""
+    yield f"    acl of_one_server path,url_dec -m beg {' '.join(PATHS_OF_ONE_SERVER)}"
+    yield "    acl of_an_alias path,url_dec -m reg ^/adaptact/v1/models/[^/]+/aliases/"
     yield "    acl is_change method PUT DELETE"
-    answer = f'return status 403 content-type application/json string "{OF_ONE_SERVER}"'
+    text = f'{{\\"error\\":\\"{OF_ONE_SERVER}\\"}}'
+    answer = f'return status 403 content-type application/json string "{text}"'
     yield f"    http-request {answer} if of_one_server"
     if not options.shares_aliases:
         yield f"    http-request {answer} if of_an_alias is_change"
@@ -218,6 +226,14 @@ def _write_backend(options: ProxyOptions, name: str, slots: Slots) -> Iterator[s
 def _write_grpc(options: ProxyOptions, slots: Slots) -> Iterator[str]:
     """Health is that of HTTP's slot."""
     yield from _write_frontend(options, GRPC, options.grpc_port, "h2")
+    paths = " ".join(f"/inference.GRPCInferenceService/{name}" for name in METHODS_OF_ONE_SERVER)
+    yield f"    acl of_one_server path,url_dec -m beg {paths}"
+    status = f'hdr grpc-status {PERMISSION_DENIED} hdr grpc-message "{OF_ONE_SERVER}"'
+    yield "    http-request set-var(txn.is_refused) bool(true) if of_one_server"
+    yield f"    http-request return status 200 {status} if of_one_server"
+    # `return` leaves it out where there is no content.
+    was_refused = "{ var(txn.is_refused) -m bool }"
+    yield f"    http-after-response set-header content-type application/grpc if {was_refused}"
     yield ""
     yield f"backend {GRPC}"
     for slot in slot_names(options):
@@ -229,7 +245,11 @@ def _write_grpc(options: ProxyOptions, slots: Slots) -> Iterator[str]:
 
 def _write_tls(options: ProxyOptions) -> str:
     """Replicas show the proxy's own certificate, and nobody else can."""
-    return f" ssl verify required ca-file {options.certificate}" if options.certificate else ""
+    return f" ssl verify required ca-file {_escape(options.certificate)}" if options.certificate else ""
+
+
+def _escape(path: Path) -> str:
+    return re.sub(r"([\\\s\"'#])", r"\\\1", str(path))
 
 
 def _join(address: Address) -> str:

@@ -123,6 +123,11 @@ def test_the_proxy_gets_certificate_and_key_in_a_file_for_its_user_only(tmp_path
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_the_proxy_waits_for_as_long_as_a_request_may_wait_and_run(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, queue_seconds=30, run_seconds=300.5)
+    assert make_order(settings, "10.0.0.1").proxy.answer_seconds > 330
+
+
 def test_settings_that_are_handed_over_mean_the_same_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 
 from adaptact.providers.catalogue import NAMES, ProviderName
@@ -12,14 +11,13 @@ from serve.engine.choosing.chooser import ProviderChooser
 from serve.engine.choosing.task import ChoiceTask
 from serve.engine.config import ModelConfig
 from serve.engine.description import describe_model
-from serve.engine.errors import ModelRefusedError, StartupError, quote
+from serve.engine.errors import ModelRefusedError, PolicyError, StartupError, quote
 from serve.engine.footprint import make_footprint
 from serve.engine.loading import Cancellation, LoadThread
 from serve.engine.memory.amounts import measure_memory, read_resident
 from serve.engine.metrics import Metrics
 from serve.engine.model import ServedModel
 from serve.engine.model_files import ModelFiles, compute_digest, open_files
-from serve.engine.opening import Opener
 from serve.engine.options import EngineOptions
 from serve.engine.providers import require_provider
 from serve.engine.repository import Fingerprint, ModelFile, check_loadable, read_fingerprint
@@ -56,13 +54,23 @@ class ModelLoader:
         return self._thread.stuck
 
     def load(self, entry: ModelFile, config: ModelConfig) -> ServedModel:
-        """The version, warmed up.
+        """The version, warmed up; on the CPU provider where it cannot be on the one that was chosen for it.
 
         Raises `ModelRefusedError` if it is refused or takes too long, `ProviderError`, or `DrainingError`.
         """
-        return self._thread.run(
-            f"model {quote(entry.name)} version {quote(entry.version)}", partial(self._load, entry, config)
-        )
+        label = f"model {quote(entry.name)} version {quote(entry.version)}"
+        tried: list[tuple[ChoiceTask, ProviderChoiceRecord]] = []
+        load = partial(self._load, entry, config, tried)
+        try:
+            return self._thread.run(label, load)
+        except PolicyError:
+            raise
+        except StartupError as error:
+            if self._chooser is None or not tried:
+                raise
+            reason = self._chooser.leave(*tried[0], error)
+        log.warning("%s: %s", label, reason)
+        return self._thread.run(label, load)
 
     def close(self) -> None:
         """End the load that goes on, and load nothing more."""
@@ -84,7 +92,14 @@ class ModelLoader:
         if self._chooser is not None and model.choice is None:
             self._chooser.request(self._make_task(entry, config, model.digest), model.manifest, then)
 
-    def _load(self, entry: ModelFile, config: ModelConfig, cancellation: Cancellation) -> ServedModel:
+    def _load(
+        self,
+        entry: ModelFile,
+        config: ModelConfig,
+        tried: list[tuple[ChoiceTask, ProviderChoiceRecord]],
+        cancellation: Cancellation,
+    ) -> ServedModel:
+        """The version; what is `tried` has the choice of another provider than the CPU's, if there is one."""
         stamp = read_fingerprint(entry)
         before = read_resident() if self._options.memory is not None else None
         policies = self._options.policies
@@ -93,7 +108,10 @@ class ModelLoader:
             digest = compute_digest(files) if self._options.digests or self._chooser or weights else ""
             task = self._make_task(entry, config, digest)
             opener = partial(weights.open, digest) if weights is not None else None
-            session, choice = self._open_session(files, task, cancellation, opener)
+            choice = None if self._chooser is None else self._chooser.find(task)
+            if choice is not None and choice.provider != "cpu":
+                tried.append((task, choice))
+            session = Session(files, self._choose_session(choice), cancellation, opener=opener)
             policies.check_evidence(files, session.metadata)
         session.describe(describe_model(entry, session.description, session.signature, cancellation))
         require_known_tokens(session.description.tokenizer, session, cancellation, config.run_seconds)
@@ -117,27 +135,6 @@ class ModelLoader:
         about = entry.name, entry.version, str(entry.path.absolute()), entry.bare, digest
         limits = options.model_limit_bytes, options.threads, config.batch_rows, options.provider_seconds
         return ChoiceTask(*about, *limits, options.cuda, config.provider_rows)
-
-    def _open_session(
-        self, files: ModelFiles, task: ChoiceTask, cancellation: Cancellation, opener: Opener | None
-    ) -> tuple[Session, ProviderChoiceRecord | None]:
-        """The session on the provider, and how that was chosen; on the CPU where the chosen one fails."""
-        choice = None if self._chooser is None else self._chooser.find(task)
-        try:
-            return Session(files, self._choose_session(choice), cancellation, opener=opener), choice
-        except StartupError as error:
-            if (
-                self._chooser is None
-                or choice is None
-                or choice.provider == "cpu"
-                or cancellation.is_cancelled
-            ):
-                raise
-            reason = f"provider `{choice.provider}` was chosen and failed: {error}"
-            log.warning("model %s version %s: %s", quote(task.name), quote(task.version), reason)
-            choice = replace(choice, provider="cpu", threads=task.threads, verdict=reason)
-            self._chooser.remember(task, choice)
-            return Session(files, self._session_options, cancellation, opener=opener), choice
 
     def _choose_session(self, choice: ProviderChoiceRecord | None) -> SessionOptions:
         if choice is None:

@@ -9,7 +9,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -57,17 +57,15 @@ class ChoiceCache:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Within the block no other process measures; nothing is waited for without a folder."""
-        if self._folder is None:
+        """Within the block no other process measures; nothing is waited for where that cannot be."""
+        with ExitStack() as held:
+            if self._folder is not None:
+                with suppress(OSError):  # a full disk, or a file system without locks
+                    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+                    descriptor = os.open(self._folder / LOCK, flags, 0o600)
+                    held.callback(os.close, descriptor)
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
-            return
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        descriptor = os.open(self._folder / LOCK, flags, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
     def _remove_oldest(self) -> None:
         assert self._folder is not None

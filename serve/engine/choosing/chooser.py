@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -17,6 +18,7 @@ from convert.manifest.decode import ManifestError, decode
 from convert.manifest.providers import ProviderChoiceRecord
 from serve.engine.choosing.cache import ChoiceCache
 from serve.engine.choosing.task import LIMIT_SECONDS, ChoiceTask
+from serve.engine.errors import HungLoadError, StartupError
 from serve.engine.manifest import Json
 
 MOST_KNOWN = 1024
@@ -70,6 +72,15 @@ class ProviderChooser:
             self._known.pop(next(iter(self._known)))
         self._known[task.make_key()] = choice
 
+    def leave(self, task: ChoiceTask, choice: ProviderChoiceRecord, error: StartupError) -> str:
+        """The CPU provider holds in this process from now on, and in others if the chosen one hangs; why."""
+        reason = f"provider `{choice.provider}` was chosen and failed: {error}"
+        choice = replace(choice, provider="cpu", threads=task.threads, verdict=reason)
+        self.remember(task, choice)
+        if isinstance(error, HungLoadError):  # the process that takes this one's place must not try it again
+            self._cache.write(task.make_key(), choice)
+        return reason
+
     def close(self) -> None:
         """Choose nothing more, and end the trial that goes on."""
         with self._lock:
@@ -105,7 +116,7 @@ class ProviderChooser:
             if self._is_closed:
                 return None
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+                command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, errors="replace"
             )
         with self._process as process:
             output, errors = process.communicate()

@@ -5,7 +5,7 @@ import pytest
 
 from convert.manifest.providers import CandidateRecord, ProviderChoiceRecord
 from serve.engine.choosing import cache
-from serve.engine.choosing.cache import ChoiceCache
+from serve.engine.choosing.cache import LOCK, ChoiceCache
 
 CHOICE = ProviderChoiceRecord(
     *("openvino", 1, "EPYC", {"onnxruntime": "1.32.0"}, (1, 8), 1.0, 0.9, "random inputs"),
@@ -66,3 +66,11 @@ def test_without_any_folder_nothing_is_remembered(
     with choices.lock():
         assert choices.read("k") is None
     assert "each worker measures for itself" in caplog.text
+
+
+def test_where_nothing_can_be_locked_each_measures_for_itself(tmp_path: Path) -> None:
+    choices = ChoiceCache(tmp_path)
+    (tmp_path / LOCK).symlink_to("elsewhere")
+    with choices.lock():
+        choices.write("a", CHOICE)
+    assert choices.read("a") == CHOICE

@@ -14,9 +14,9 @@ from serve.engine import Engine
 from serve.engine.choosing.chooser import ProviderChooser
 from serve.engine.choosing.task import ChoiceTask
 from serve.engine.config import CONFIG_FILE
-from serve.engine.errors import InvalidInputError, ModelRefusedError
+from serve.engine.errors import HungLoadError, InvalidInputError, ModelRefusedError
 from serve.engine.providers import CudaOptions
-from serve.engine.session import SessionOptions
+from serve.engine.session import Session, SessionOptions
 from tests.played_gpu import play_gpus
 from tests.serve import models
 from tests.serve.engine.choosing.test_cache import CHOICE
@@ -171,6 +171,34 @@ def test_a_server_starts_where_a_chosen_provider_fails_by_now(
     trial.is_broken = True
     again = opened(provider="auto")
     assert (runs_on(again), read_factor(again), trial.count) == ("cpu", 2, 1)
+
+
+@pytest.mark.parametrize("refused", [ModelRefusedError, HungLoadError])
+def test_a_version_that_is_refused_on_the_chosen_provider_is_loaded_on_the_cpu(
+    tmp_path: Path,
+    opened: Opened,
+    trial: Trial,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: type[ModelRefusedError],
+) -> None:
+    put_scaling_model(tmp_path, 2)
+    trial.may_end.set()
+    first = opened(provider="auto")
+    until(lambda: runs_on(first) == "openvino")
+    tried = []
+
+    def refuse(_: object, session: Session, *others: object) -> None:
+        tried.append(session.provider)
+        if session.provider == "openvino":
+            raise refused("it takes too long")
+
+    monkeypatch.setattr("serve.engine.model_loader.require_known_tokens", refuse)
+    for _ in range(2):
+        again = opened(provider="auto")
+        assert (runs_on(again), read_factor(again)) == ("cpu", 2)
+    # One that hangs would have the process replaced again and again.
+    is_tried_again = refused is not HungLoadError
+    assert tried == ["openvino", "cpu", *(["openvino"] if is_tried_again else []), "cpu"]
 
 
 def test_another_provider_refuses_numbers_as_the_cpu_provider_does(

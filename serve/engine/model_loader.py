@@ -113,6 +113,7 @@ class ModelLoader:
                 tried.append((task, choice))
             session = Session(files, self._choose_session(choice), cancellation, opener=opener)
             policies.check_evidence(files, session.metadata)
+        del files  # with its weights, which count no longer
         session.describe(describe_model(entry, session.description, session.signature, cancellation))
         require_known_tokens(session.description.tokenizer, session, cancellation, config.run_seconds)
         metrics = self._metrics.for_version(entry.name, entry.version)

@@ -1,4 +1,9 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from serve.engine.memory import amounts
 from serve.engine.memory.amounts import (
@@ -11,6 +16,9 @@ from serve.engine.memory.amounts import (
     parse_size,
     read_resident,
 )
+from serve.engine.memory.options import MemoryOptions
+from tests.serve import models
+from tests.serve.engine.conftest import Opened
 
 
 @pytest.mark.parametrize(
@@ -68,3 +76,12 @@ def test_the_system_says_what_a_process_has() -> None:
     assert read_resident().own - before.own > 2**24
     assert before.shared > 0
     del block
+
+
+def test_weights_in_files_of_their_own_count_once(opened: Opened, tmp_path: Path) -> None:
+    path = models.put(tmp_path, "m", b"")
+    made = models.model("m (float[N, 2048] x) => (float[N, 2048] y) { y = MatMul(x, w) }")
+    made.graph.initializer.append(numpy_helper.from_array(np.ones((2048, 2048), np.float32), "w"))
+    onnx.save_model(made, str(path), save_as_external_data=True, location="w.bin", size_threshold=0)
+    model = opened(memory=MemoryOptions(2**32)).model("m")
+    assert 2**24 <= model.memory.own < 1.5 * 2**24

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from adaptact.cluster import TaskCluster, name_node
 from serve.client.batch.offline.answers import AnswerOptions, answer_shard
-from serve.client.batch.offline.model import LocalModel, PackedModel
+from serve.client.batch.offline.model import LocalModel
+from serve.client.batch.offline.model_files import ModelFiles, PackedModel
 from serve.client.batch.offline.run import AnswerShards
 from serve.client.batch.offline.shards import Shard, ShardPlan, Source
 from serve.client.batch.results import Table
@@ -39,14 +40,14 @@ def answer_on_cluster(cluster: TaskCluster, most: int | None) -> AnswerShards:
     """Shards are answered on the cluster, at most so many at once."""
 
     def answer(
-        packed: PackedModel,
+        files: ModelFiles,
         model: LocalModel,
         options: AnswerOptions,
         plan: ShardPlan,
         left: Sequence[Shard],
     ) -> Iterator[tuple[Shard, Table]]:
         tasks = [ShardTask(plan.sources[shard.source], shard) for shard in left]
-        for task, table in cluster.map(do_shard, SharedWork(packed, options), tasks, most):
+        for task, table in cluster.map(do_shard, SharedWork(files.pack(), options), tasks, most):
             yield task.shard, table
 
     return answer

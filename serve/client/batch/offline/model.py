@@ -1,18 +1,14 @@
 """A model's file, loaded into this process as a server loads it."""
 
-import hashlib
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from serve.client.batch.offline.batches import Batch, RepeatedBatch
+from serve.client.batch.offline.model_files import find_entry, find_root
 from serve.client.batch.run import check_rows
 from serve.client.batch.texts import cuts_texts
 from serve.client.errors import InvalidFileError
@@ -22,7 +18,6 @@ from serve.engine.errors import StartupError
 from serve.engine.metrics import Metrics
 from serve.engine.model_loader import ModelLoader
 from serve.engine.options import EngineOptions
-from serve.engine.repository import MODEL_FILE, SUFFIX, VERSION, ModelFile, read_fingerprint
 from serve.engine.signature import Array
 from serve.protocol.metadata import write_metadata
 from serve.protocol.predict import choose_labels
@@ -40,8 +35,7 @@ class LocalModel:
     def __init__(self, path: Path) -> None:
         """Load the file; raises `InvalidFileError` where a server would not serve it."""
         entry = find_entry(path)
-        folder = entry.path.parent if entry.bare else entry.path.parents[2]
-        options = EngineOptions(folder, model_limit_bytes=MODEL_BYTES, load_seconds=LOAD_SECONDS)
+        options = EngineOptions(find_root(entry), model_limit_bytes=MODEL_BYTES, load_seconds=LOAD_SECONDS)
         # No requests are joined here: each batch is a run, as it is on a server that is asked for batches.
         config = ModelConfig(batching="off", run_seconds=RUN_SECONDS)
         self._loader = ModelLoader(options, Metrics(CollectorRegistry()))
@@ -98,55 +92,3 @@ class LocalModel:
         chosen = self._model.signature.choose_outputs(only)
         self._model.signature.check_inputs(arrays)
         return dict(zip(chosen, self._model.run(arrays, chosen), strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class PackedModel:
-    """The files of a model, to be sent to where they do not lie; their digest tells models apart."""
-
-    path: str
-    files: Mapping[str, NDArray[np.uint8]]
-    digest: str
-
-    @contextmanager
-    def unpack(self) -> Iterator[Path]:
-        """Where the model's file lies, within the block."""
-        with tempfile.TemporaryDirectory(prefix="adaptact-model-") as folder:
-            for name, content in self.files.items():
-                path = Path(folder, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content.data)
-            yield Path(folder, self.path)
-
-
-def pack_model(path: Path) -> PackedModel:
-    """The model's file and what lies beside it; raises `InvalidFileError`."""
-    entry = find_entry(path)
-    root = entry.path.parent if entry.bare else entry.path.parents[2]
-    try:
-        files = {
-            str(file.relative_to(root)): np.fromfile(file, np.uint8)
-            for file in (Path(stamp[0]) for stamp in read_fingerprint(entry))
-            if file.is_file()
-        }
-    except OSError as error:
-        raise InvalidFileError(f"`{path}` cannot be read: {error.strerror}") from error
-    digest = hashlib.sha256()
-    for name, content in sorted(files.items()):
-        digest.update(f"{name}\0{content.size}\0".encode("utf-8", "surrogateescape"))
-        digest.update(content.data)
-    return PackedModel(str(entry.path.relative_to(root)), files, digest.hexdigest())
-
-
-def find_entry(path: Path) -> ModelFile:
-    """The file as a server would find it in a models folder, alone or as a version in its model's folder.
-
-    Raises `InvalidFileError` unless it is a file whose name ends in .onnx.
-    """
-    path = path.resolve()
-    if path.suffix.lower() != SUFFIX or not path.is_file():
-        raise InvalidFileError(f"`{path}` is no file whose name ends in `{SUFFIX}`")
-    folder = path.parent
-    if path.name == MODEL_FILE and VERSION.fullmatch(folder.name) and folder.parent.name:
-        return ModelFile(folder.parent.name, folder.name, path)
-    return ModelFile(path.stem, "1", path, bare=True)

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from serve.client.batch.journal import Journal, PredictionJob
 from serve.client.batch.offline.answers import AnswerOptions, answer_shard, fill_rows, has_answer
-from serve.client.batch.offline.model import LocalModel, PackedModel, pack_model
+from serve.client.batch.offline.model import LocalModel
+from serve.client.batch.offline.model_files import ModelFiles, read_model_files
 from serve.client.batch.offline.opening import open_sources
 from serve.client.batch.offline.shards import (
     Shard,
@@ -50,7 +51,7 @@ class AnswerShards(Protocol):
 
     def __call__(
         self,
-        packed: PackedModel,
+        files: ModelFiles,
         model: LocalModel,
         options: AnswerOptions,
         plan: ShardPlan,
@@ -63,7 +64,7 @@ def answer_in_threads(threads: int) -> AnswerShards:
     """Shards are answered in this process, so many at once."""
 
     def answer(
-        packed: PackedModel, model: LocalModel, options: AnswerOptions, plan: ShardPlan, left: Sequence[Shard]
+        files: ModelFiles, model: LocalModel, options: AnswerOptions, plan: ShardPlan, left: Sequence[Shard]
     ) -> Iterator[tuple[Shard, Table]]:
         return map_in_threads(
             lambda shard: answer_shard(model, options, plan.sources[shard.source], shard), left, threads
@@ -81,14 +82,15 @@ def predict_offline(
     """
     _check_names(request)
     with Journal(journal_path(request.target)) as journal:
-        packed = pack_model(request.model)
+        files = read_model_files(request.model)
         model = LocalModel(request.model)
+        files.require_unchanged()
         options = _choose_options(request, model)
         size = ShardSize.choose(options.batch, model.answer_bytes)
         sources = open_sources(request.source, model.metadata)
         _require_apart(request, sources)
         plan = plan_shards(sources, size, options.fixed)
-        job = _describe_job(request, packed, model, options, plan)
+        job = _describe_job(request, files, model, options, plan)
         if request.restart or journal.job is None:
             journal.begin(job)
         else:
@@ -96,7 +98,7 @@ def predict_offline(
         left = [shard for shard in plan.shards if shard.start not in journal]
         kept = done = plan.rows - sum(shard.rows for shard in left)
         on_progress(done, plan.rows)
-        for shard, table in answer_shards(packed, model, options, plan, left):
+        for shard, table in answer_shards(files, model, options, plan, left):
             journal.add(shard.start, table)
             done += shard.rows
             on_progress(done, plan.rows)
@@ -137,10 +139,10 @@ def _choose_options(request: OfflineRequest, model: LocalModel) -> AnswerOptions
 
 
 def _describe_job(
-    request: OfflineRequest, packed: PackedModel, model: LocalModel, options: AnswerOptions, plan: ShardPlan
+    request: OfflineRequest, files: ModelFiles, model: LocalModel, options: AnswerOptions, plan: ShardPlan
 ) -> PredictionJob:
     outputs = (*request.outputs, ERROR) if options.keep_going else request.outputs
-    digest = packed.digest[:DIGEST_CHARACTERS]
+    digest = files.digest[:DIGEST_CHARACTERS]
     return PredictionJob(model.metadata.name, digest, plan.fingerprint, options.batch, outputs)
 
 

@@ -202,7 +202,6 @@ class ModelLifecycle:
                         served[file.version] = before[file.version]
         if served:
             self._expected.add(name)
-        self.room.note(name, served.values())
         self._exchange(name, served, [make_entry(file, served, refusals) for file in chosen])
         return refusals
 
@@ -236,7 +235,8 @@ class ModelLifecycle:
             self.room.require_possible(count_needed(file, stamp[0]), others)
         try:
             new = self._loader.load(file, stamp[1])
-            self.room.require_fit(new.memory, others)
+            self.room.note(new)
+            self.room.require_fit(new, others)
         except HungLoadError as error:
             self._hung.add(file, stamp[0], str(error))
             raise
@@ -275,7 +275,9 @@ class ModelLifecycle:
             log.info("%s: runs on `%s` from now on: %s", model.label, new.provider, choice.verdict)
             self._loaded[new] = stamp
             served = {**self._catalogue.served(model.name), model.version: new}
-            self.room.note(model.name, served.values())
+            self.room.forget(model.name)  # another provider takes more or less
+            for each in served.values():
+                self.room.note(each)
             self._exchange(model.name, served, self._entries(model.name))
 
     def _drop(self, name: str) -> None:

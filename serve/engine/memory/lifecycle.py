@@ -16,7 +16,7 @@ class OnDemandLifecycle(ModelLifecycle):
 
     def expect_memory(self, name: str) -> ModelMemory:
         """What the model takes once it is loaded; nothing for an unknown name."""
-        return self.room.expect(name, self._count_versions(name, self._find().get(name, [])).values())
+        return self.room.expect(name, self._count_versions(name, self._find().get(name, [])))
 
     def evict(self, name: str) -> list[ServedModel]:
         """Unload the name until `demand`, and return the versions that it served."""
@@ -50,7 +50,7 @@ class OnDemandLifecycle(ModelLifecycle):
         sizes = self._count_versions(name, files)
         others = [other for other in self._catalogue.names() if other != name]
         served = [model for other in others for model in self._catalogue.served(other).values()]
-        fits = name not in self.room.unloaded and self.room.admits(name, sizes.values(), served)
+        fits = name not in self.room.unloaded and self.room.admits(name, sizes, served)
         if fits or self._catalogue.served(name):
             self._update(name, files)
             return

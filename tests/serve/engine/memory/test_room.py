@@ -6,7 +6,7 @@ import pytest
 from onnx import numpy_helper
 
 from serve.engine.errors import AliasError, ModelRefusedError, ModelUnavailableError, UnknownModelError
-from serve.engine.memory.amounts import LEAST
+from serve.engine.memory.amounts import LEAST, ModelMemory
 from tests.serve import models
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.memory.budgets import TWO, ask, put_models, run
@@ -99,3 +99,15 @@ def test_an_unloaded_model_has_the_alias_once_it_is_loaded(opened: Opened, tmp_p
     assert run(ask(engine, "m1")) == [1.0]
     with pytest.raises(AliasError, match="versions: `1`, `2`"):
         engine.point_alias("m1", "stable", "3")
+
+
+def test_what_requests_take_while_a_model_is_loaded_again_is_not_counted(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_models(tmp_path, 2)
+    engine = opened(memory=TWO)
+    run(engine.memory.evict("m1"))
+    much = ModelMemory(0, 5 * LEAST)
+    monkeypatch.setattr("serve.engine.model_loader.measure_memory", lambda *_, **__: much)
+    assert run(ask(engine, "m1")) == [1.0]
+    assert engine.names() == ["m0", "m1"]

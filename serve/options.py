@@ -13,7 +13,7 @@ from serve.engine.memory.amounts import parse_size
 from serve.engine.memory.options import MemoryOptions
 from serve.engine.options import EngineOptions, Policies
 from serve.engine.providers import CudaOptions
-from serve.engine.weights.options import WAIT_SECONDS, WeightsOptions
+from serve.engine.weights.options import PROVIDERS, WAIT_SECONDS, WeightsOptions
 from serve.rollout.options import RolloutOptions
 from serve.settings import MEBIBYTE, Settings
 from serve.sources.options import SourceOptions
@@ -76,7 +76,7 @@ def make_memory_options(settings: Settings, weights: WeightsOptions | None) -> M
     """What all models may take; None for no limit."""
     if not settings.model_memory:
         return None
-    least = weights.least_bytes if weights is not None and settings.provider == "cpu" else None
+    least = weights.least_bytes if weights is not None and settings.provider in PROVIDERS else None
     return MemoryOptions(parse_size(settings.model_memory), max(1, settings.workers), least)
 
 

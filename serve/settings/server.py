@@ -28,7 +28,7 @@ class ServerSettings(Topic):
         ),
     ] = 0
     stop_grace_seconds: Annotated[
-        int, Field(ge=0, description="Seconds that a shutdown waits for running requests.")
+        int, Field(ge=0, le=86_400, description="Seconds that a shutdown waits for running requests.")
     ] = 30
     stop_linger_seconds: Annotated[
         float, Field(ge=0, le=3600, description="Seconds of a shutdown in which requests are still taken.")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from serve.engine.errors import quote
 from serve.engine.weights.folder import WeightsFolder, find_usual_folder
+from serve.engine.weights.options import PROVIDERS
 from serve.settings import MEBIBYTE, Settings
 
 AUTO, OFF = "auto", "off"
@@ -15,7 +16,7 @@ log = logging.getLogger("adaptact")
 def settle_weights(settings: Settings) -> Settings:
     """The settings with the folder of shared weights, or `off`; the log says why it cannot be used."""
     is_automatic = settings.weights_cache == AUTO
-    is_of_use = settings.workers > 1 or bool(settings.model_memory)
+    is_of_use = settings.provider in PROVIDERS and (settings.workers > 1 or bool(settings.model_memory))
     if settings.weights_cache == OFF or (is_automatic and not is_of_use):
         return settings.model_copy(update={"weights_cache": OFF})
     try:

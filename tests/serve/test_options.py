@@ -3,13 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from adaptact.providers.catalogue import ProviderChoice
 from serve.drift.options import DriftOptions
 from serve.engine.config import ModelConfig
 from serve.engine.errors import StateError
 from serve.engine.memory.options import MemoryOptions
 from serve.engine.options import EngineOptions, Policies
 from serve.engine.providers import CudaOptions
-from serve.engine.weights.options import WeightsOptions
+from serve.engine.weights.options import LEAST_BYTES, WeightsOptions
 from serve.options import make_drift_options, make_engine_options
 from serve.settings import Settings
 
@@ -77,6 +78,12 @@ def test_every_option_of_the_engine_is_a_setting() -> None:
             if field.name in ("hung_files", "cores", "observe", "provider_rows", "pinned"):
                 continue  # no settings: processes tell them each other, or make them; or of one model
             assert getattr(part, field.name) != getattr(standard, field.name), field.name
+
+
+@pytest.mark.parametrize(("provider", "least"), [("cpu", LEAST_BYTES), ("auto", LEAST_BYTES), ("cuda", None)])
+def test_a_budget_knows_which_weights_are_shared(provider: ProviderChoice, least: int | None) -> None:
+    made = Settings(models=Path("m"), provider=provider, weights_cache="w", model_memory="1GiB", workers=3)
+    assert make_engine_options(made).memory == MemoryOptions(2**30, 3, least)
 
 
 def test_the_defaults_of_both_are_the_same_but_for_the_cores() -> None:

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from adaptact.providers.catalogue import AUTO
+
+PROVIDERS = ("cpu", AUTO)
+"""With which models may run on shared weights."""
 LEAST_BYTES = 8 * 2**20
 """Of a model's files: for less, four workers save less than 50 MB."""
 WAIT_SECONDS = 60.0

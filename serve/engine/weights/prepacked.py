@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 
 from adaptact.memory import release_free_memory, release_free_pages
-from adaptact.providers.catalogue import AUTO, ProviderChoice, find_provider
+from adaptact.providers.catalogue import ProviderChoice, find_provider
 from serve.engine.errors import InvalidInputError, quote
 from serve.engine.loading import Cancellation
 from serve.engine.manifest import read_manifest, read_size_bounds
@@ -36,7 +36,7 @@ from serve.engine.weights.entry import (
     write_record,
 )
 from serve.engine.weights.folder import WeightsFolder
-from serve.engine.weights.options import WeightsOptions
+from serve.engine.weights.options import PROVIDERS, WeightsOptions
 
 GROWTH = 2.2
 """So many times its files' size an entry takes at most: weights as they are, and as kernels want them."""
@@ -150,7 +150,7 @@ class SharedWeights:
 
 def open_shared_weights(options: WeightsOptions | None, provider: ProviderChoice) -> SharedWeights | None:
     """The weights that are shared; None where they are not, or the folder has gone since it was chosen."""
-    if options is None or provider not in ("cpu", AUTO):
+    if options is None or provider not in PROVIDERS:
         return None
     try:
         return SharedWeights(options)

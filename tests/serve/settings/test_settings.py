@@ -51,6 +51,7 @@ def test_an_unknown_setting_in_the_file_is_refused() -> None:
         ("poll_seconds", -1),
         ("cuda_graph_rows", "1,,2"),
         ("cuda_graph_rows", "0"),
+        ("stop_grace_seconds", 86_401),
         ("model_memory", "much"),
         ("model_memory", "0"),
     ],

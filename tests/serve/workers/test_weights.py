@@ -26,6 +26,12 @@ def test_weights_are_shared_where_there_are_several_workers_or_a_folder_is_named
     assert made.weights_cache == (str(tmp_path / settled) if settled else "off")
 
 
+def test_a_gpu_has_no_use_for_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert settle_weights(Settings(models=Path("m"), workers=2, provider="cuda")).weights_cache == "off"
+    assert not (tmp_path / "caches").exists()
+
+
 def test_a_folder_that_cannot_be_used_is_said_once_and_done_without(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -57,12 +57,12 @@ class Controller:
         self._adopt(looks, now)
         staying = sum(not look.is_stopping for look in looks.values())
         self._scaler = Scaler(order.scaling, staying, now)
-        self._open_proxy(order.proxy)
+        self._open_proxy(self._trust_both(self.order))
         self._status: dict[str, Any] = {}
 
     def change(self, order: Order, now: float) -> None:
         """From now on this is wanted; raises `ClusterError` where the proxy cannot have it."""
-        self._change_proxy(order.proxy)
+        self._change_proxy(self._trust_both(order))
         self._scaler.change(order.scaling)
         self.order, self.outcome = order, None
         self._failures, self._pause_until = 0, now
@@ -126,11 +126,18 @@ class Controller:
         if others:
             spec = self._placer.read_spec(others[0])
             if spec is not None:
-                self._proved = replace(self.order, spec=spec)
+                proxy = replace(self.order.proxy, trusted=spec.files.get("tls_certificate", b""))
+                self._proved = replace(self.order, spec=spec, proxy=proxy)
                 if spec.content == self.order.spec.content:
                     self.order = self._proved  # of an update in which nothing but its time was new
         elif ready:
             self._proved = self.order
+
+    def _trust_both(self, order: Order) -> ProxyOptions:
+        """The order's proxy, which knows the replicas that an update replaces by their certificates too."""
+        orders = order, self.order, self._proved or order
+        trusted = dict.fromkeys(one.proxy.trusted for one in orders)
+        return replace(order.proxy, trusted=b"\n".join(filter(None, trusted)))
 
     def _change_proxy(self, options: ProxyOptions) -> None:
         """HAProxy has these options, or still those of before; then it raises `ClusterError`."""
@@ -215,7 +222,7 @@ class Controller:
     def _go_back(self, order: Order, now: float) -> None:
         """This is wanted again, with as many replicas as serve."""
         try:
-            self._change_proxy(order.proxy)
+            self._change_proxy(self._trust_both(order))
         except ClusterError as error:
             log.error("HAProxy stays as the update wants it: %s", error)
             order = replace(order, proxy=self._proxy.options)

@@ -1,6 +1,5 @@
 """An order made from settings."""
 
-import hashlib
 import os
 from math import ceil
 from pathlib import Path
@@ -30,6 +29,7 @@ def make_order(settings: Settings, own_address: str, generation: str = "") -> Or
     Another `generation` wants other replicas, whatever the settings are.
     """
     spec = make_spec(settings, own_address, generation)
+    certificate = spec.files.get("tls_certificate", b"")
     in_flight = settings.replica_requests or REQUESTS_PER_CORE * settings.replica_cpus
     scaling = ScalingOptions(
         settings.min_replicas, settings.max_replicas, in_flight, settings.scale_down_seconds
@@ -39,7 +39,8 @@ def make_order(settings: Settings, own_address: str, generation: str = "") -> Or
         port=settings.port,
         grpc_port=settings.grpc_port,
         slots=2 * settings.max_replicas + 2,  # those that start or stop have one too
-        certificate=_write_certificate(settings),
+        certificate=b"\n".join(filter(None, (certificate, spec.files.get("tls_key")))),
+        trusted=certificate,
         connections=settings.connections,
         answer_seconds=max(60, ceil(settings.queue_seconds + settings.run_seconds) + ANSWER_RESERVE_SECONDS),
         shares_aliases=bool(settings.experiments_store),
@@ -74,19 +75,3 @@ def read_settings(text: str) -> Settings:
             f"the command that keeps the cluster cannot read the settings {names}, and may be of another "
             "version; end it, and start this one in its place"
         ) from error
-
-
-def _write_certificate(settings: Settings) -> Path | None:
-    """The certificate and its key in one file, as HAProxy wants them, named after what is in it."""
-    if settings.tls_certificate is None or settings.tls_key is None:
-        return None
-    try:
-        content = settings.tls_certificate.read_bytes() + b"\n" + settings.tls_key.read_bytes()
-        folder = find_folder(settings)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = folder / f"proxy-{hashlib.sha256(content).hexdigest()[:8]}.pem"
-        path.touch(mode=0o600)
-        path.write_bytes(content)
-    except OSError as error:
-        raise ClusterError(f"the certificate for the proxy: {error}") from error
-    return path

@@ -11,14 +11,24 @@ from time import monotonic, sleep
 
 from adaptact.files import replace_file
 from serve.cluster.errors import ClusterError
-from serve.cluster.proxy_text import ProxyOptions, Slots, SlotState, read_statistics, write_configuration
+from serve.cluster.proxy_text import (
+    ProxyOptions,
+    Slots,
+    SlotState,
+    list_certificates,
+    read_statistics,
+    write_configuration,
+)
 
 PROGRAM = "haproxy"
 START_SECONDS = 30.0
 ANSWER_SECONDS = 5.0
 LONGEST_SOCKET_PATH = 90
 """HAProxy adds a suffix to it, and the system allows 107 characters."""
-SHOWN_CHARACTERS = 300
+SHOWN_CHARACTERS, SHOWN_BYTES = 300, 16 * 2**10
+SUMS = "Fatal errors", "Error(s) found"
+"""Lines that only say that there are others."""
+CERTIFICATES = f"proxy-{'[0-9a-f]' * 16}.pem"
 
 
 class HaProxy:
@@ -29,7 +39,8 @@ class HaProxy:
         self.options = options
         self._folder = folder
         self._socket, self._file = folder / "haproxy.sock", folder / "haproxy.cfg"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._started: list[subprocess.Popen[bytes]] = []
+        """Of these one runs, and others that end."""
         if len(str(self._socket)) > LONGEST_SOCKET_PATH:
             raise ClusterError(f"`{folder}` is too long for the path of a socket; choose another `--state`")
         if shutil.which(PROGRAM) is None:
@@ -51,6 +62,7 @@ class HaProxy:
         if pid is None or not is_same:
             self._write(text)
             self._start(pid)
+            self._remove_certificates()
 
     def keep(self, slots: Slots) -> None:
         """The file has these replicas, for an HAProxy that is started again."""
@@ -98,6 +110,7 @@ class HaProxy:
             command += ["-x", str(self._socket), "-sf", str(before)]
         log_path = self._folder / "haproxy.log"
         with log_path.open("ab") as log:
+            before_it = log.tell()
             # A session of its own: Ctrl-C ends the controller, and not what answers the clients.
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -107,20 +120,36 @@ class HaProxy:
             if process.poll() is not None or monotonic() > deadline:
                 process.kill()
                 process.wait()
-                said = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                raise ClusterError(f"HAProxy does not start: {_explain(said)} (all of it: `{log_path}`)")
+                reason = _explain(_read_end(log_path, before_it))
+                raise ClusterError(f"HAProxy does not start: {reason} (all of it: `{log_path}`)")
             sleep(0.02)
-        self._process = process
+        self._started = [one for one in self._started if one.poll() is None] + [process]
 
     def _write(self, text: str) -> None:
-        try:
-            with replace_file(self._file) as new:
-                new.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ClusterError(f"`{self._file}` cannot be written: {error.strerror}") from error
+        certificates = list_certificates(self.options, self._folder)
+        for path, content in {**certificates, self._file: text.encode()}.items():
+            try:
+                with replace_file(path) as new:
+                    new.chmod(0o600)
+                    new.write_bytes(content)
+            except OSError as error:
+                raise ClusterError(f"`{path}` cannot be written: {error.strerror}") from error
+
+    def _remove_certificates(self) -> None:
+        """Those of before, with their private keys, are needed no more."""
+        for path in self._folder.glob(CERTIFICATES):
+            if path not in list_certificates(self.options, self._folder):
+                path.unlink(missing_ok=True)
 
 
 def _explain(lines: list[str]) -> str:
     """The last line that says what is wrong."""
-    alerts = [line for line in lines[-50:] if "ALERT" in line and "Fatal" not in line]
-    return (alerts or lines or ["no word"])[0 if not alerts else -1][:SHOWN_CHARACTERS]
+    alerts = [line for line in lines if "ALERT" in line and not any(one in line for one in SUMS)]
+    return (alerts or lines or ["no word"])[-1][:SHOWN_CHARACTERS]
+
+
+def _read_end(path: Path, start: int) -> list[str]:
+    """The lines from that place on, the last of them if there are many."""
+    with path.open("rb") as stream:
+        stream.seek(max(start, stream.seek(0, os.SEEK_END) - SHOWN_BYTES))
+        return stream.read().decode("utf-8", "replace").strip().splitlines()

@@ -10,7 +10,8 @@ import io
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 HTTP, GRPC = "http", "grpc"
@@ -45,8 +46,10 @@ class ProxyOptions:
     port: int
     grpc_port: int
     slots: int
-    certificate: Path | None = None
-    """A PEM file of certificate and key: then clients, and replicas, speak TLS."""
+    certificate: bytes = field(default=b"", repr=False)
+    """Certificate and key as PEM: then clients, and replicas, speak TLS."""
+    trusted: bytes = field(default=b"", repr=False)
+    """The certificates, as PEM, that replicas may show."""
     connections: int = 4000
     answer_seconds: int = 60
     """So long a replica may take for an answer."""
@@ -63,15 +66,22 @@ def slot_names(options: ProxyOptions) -> list[str]:
     return [f"replica-{number}" for number in range(1, options.slots + 1)]
 
 
+def list_certificates(options: ProxyOptions, folder: Path) -> dict[Path, bytes]:
+    """The files in the folder that the configuration names, with what has to be in them."""
+    if not options.certificate:
+        return {}
+    return {_locate(folder, content): content for content in (options.certificate, options.trusted)}
+
+
 def write_configuration(options: ProxyOptions, socket: Path, slots: Slots) -> str:
     """The file, with these replicas in their slots."""
     return "\n".join(
         [
             *_write_global(options, socket),
-            *_write_frontend(options, HTTP, options.port, "h2,http/1.1"),
+            *_write_frontend(options, HTTP, options.port, "h2,http/1.1", socket.parent),
             *_write_refusals(options),
-            *_write_backend(options, HTTP, slots),
-            *(_write_grpc(options, slots) if options.grpc_port else ()),
+            *_write_backend(options, HTTP, slots, socket.parent),
+            *(_write_grpc(options, slots, socket.parent) if options.grpc_port else ()),
             "",
         ]
     )
@@ -188,9 +198,12 @@ def _write_global(options: ProxyOptions, socket: Path) -> Iterator[str]:
     )
 
 
-def _write_frontend(options: ProxyOptions, name: str, port: int, protocols: str) -> Iterator[str]:
+def _write_frontend(
+    options: ProxyOptions, name: str, port: int, protocols: str, folder: Path
+) -> Iterator[str]:
     host = f"[{options.host}]" if ":" in options.host else options.host
-    tls = f" ssl crt {_escape(options.certificate)} alpn {protocols}" if options.certificate else ""
+    certificate = _escape(_locate(folder, options.certificate))
+    tls = f" ssl crt {certificate} alpn {protocols}" if options.certificate else ""
     plain_h2 = " proto h2" if name == GRPC and not options.certificate else ""
     yield ""
     yield f"frontend {name}-in"
@@ -210,7 +223,7 @@ def _write_refusals(options: ProxyOptions) -> Iterator[str]:
         yield f"    http-request {answer} if of_an_alias is_change"
 
 
-def _write_backend(options: ProxyOptions, name: str, slots: Slots) -> Iterator[str]:
+def _write_backend(options: ProxyOptions, name: str, slots: Slots, folder: Path) -> Iterator[str]:
     yield ""
     yield f"backend {name}"
     yield "    option httpchk"
@@ -220,12 +233,12 @@ def _write_backend(options: ProxyOptions, name: str, slots: Slots) -> Iterator[s
         address = slots.get(slot)
         where = NOWHERE if address is None else f"{_join(address)}"
         state = " disabled" if address is None else ""
-        yield f"    server {slot} {where} {CHECK}{_write_tls(options)}{state}"
+        yield f"    server {slot} {where} {CHECK}{_write_tls(options, folder)}{state}"
 
 
-def _write_grpc(options: ProxyOptions, slots: Slots) -> Iterator[str]:
+def _write_grpc(options: ProxyOptions, slots: Slots, folder: Path) -> Iterator[str]:
     """Health is that of HTTP's slot."""
-    yield from _write_frontend(options, GRPC, options.grpc_port, "h2")
+    yield from _write_frontend(options, GRPC, options.grpc_port, "h2", folder)
     paths = " ".join(f"/inference.GRPCInferenceService/{name}" for name in METHODS_OF_ONE_SERVER)
     yield f"    acl of_one_server path,url_dec -m beg {paths}"
     status = f'hdr grpc-status {PERMISSION_DENIED} hdr grpc-message "{OF_ONE_SERVER}"'
@@ -240,12 +253,18 @@ def _write_grpc(options: ProxyOptions, slots: Slots) -> Iterator[str]:
         address = slots.get(slot)
         where = NOWHERE if address is None else f"{_bracket(address.host)}:{address.grpc_port}"
         alpn = " alpn h2" if options.certificate else " proto h2"
-        yield f"    server {slot} {where} track {HTTP}/{slot}{_write_tls(options)}{alpn}"
+        yield f"    server {slot} {where} track {HTTP}/{slot}{_write_tls(options, folder)}{alpn}"
 
 
-def _write_tls(options: ProxyOptions) -> str:
-    """Replicas show the proxy's own certificate, and nobody else can."""
-    return f" ssl verify required ca-file {_escape(options.certificate)}" if options.certificate else ""
+def _write_tls(options: ProxyOptions, folder: Path) -> str:
+    """Replicas show the proxy's own certificate, or that of before an update, and nobody else can."""
+    trusted = _escape(_locate(folder, options.trusted))
+    return f" ssl verify required ca-file {trusted}" if options.certificate else ""
+
+
+def _locate(folder: Path, certificate: bytes) -> Path:
+    """The file of the certificate: another one for another content."""
+    return folder / f"proxy-{sha256(certificate).hexdigest()[:16]}.pem"
 
 
 def _escape(path: Path) -> str:

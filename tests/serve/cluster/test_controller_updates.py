@@ -37,6 +37,21 @@ def test_an_update_that_is_given_up_leaves_the_ports_and_the_number_of_before(st
     assert stage.up == ["10.0.0.1:30001", "10.0.0.1:30002"]
 
 
+def test_the_proxy_knows_replicas_of_both_certificates_until_an_update_has_ended(stage: Stage) -> None:
+    first = replace(stage.order, proxy=replace(stage.order.proxy, certificate=b"key", trusted=b"first"))
+    stage.controller.change(first, stage.now)
+    stage.run()
+    order = make_order("broken")
+    broken = replace(order, proxy=replace(order.proxy, certificate=b"other key", trusted=b"second"))
+    stage.placer.broken.add(broken.spec.digest)
+    stage.controller.change(broken, stage.now)
+    assert (stage.proxy.options.certificate, stage.proxy.options.trusted) == (b"other key", b"second\nfirst")
+    stage.run()
+    assert (stage.proxy.options.certificate, stage.proxy.options.trusted) == (b"key", b"first\nsecond")
+    stage.controller.change(first, stage.now)
+    assert stage.proxy.options.trusted == b"first"
+
+
 def test_more_replicas_than_there_is_room_for_are_given_up(stage: Stage) -> None:
     stage.placer.is_full = True
     stage.controller.change(replace(make_order(least=3), ready_seconds=5.0), stage.now)

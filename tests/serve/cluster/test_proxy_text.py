@@ -3,25 +3,21 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
-from grpc import RpcError, StatusCode
-from grpc import insecure_channel as grpc_channel
 
-from serve.cluster.proxy import HaProxy
 from serve.cluster.proxy_text import (
     Address,
     Place,
     ProxyOptions,
     SlotState,
     find_slots,
+    list_certificates,
     list_free,
     read_statistics,
     write_commands,
     write_configuration,
 )
 from tests.serve.certificates import write_certificates
-from tests.serve.process import free_port
 
 OPTIONS = ProxyOptions("127.0.0.1", 8000, 8001, slots=2)
 ONE = Address("10.0.0.5", 31000, 31001)
@@ -44,8 +40,10 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     folder = tmp_path / 'it\'s my "state" #1 \\ $x'
     folder.mkdir()
     pair = write_certificates(folder).pair("server")
-    (folder / "proxy.pem").write_bytes(b"".join(path.read_bytes() for path in pair))
-    options = replace(OPTIONS, certificate=folder / "proxy.pem")
+    certificate, key = (path.read_bytes() for path in pair)
+    options = replace(OPTIONS, certificate=certificate + key, trusted=certificate)
+    for path, content in list_certificates(options, folder).items():
+        path.write_bytes(content)
     file = tmp_path / "haproxy.cfg"
     file.write_text(write_configuration(options, folder / "socket", {"replica-1": ONE}), encoding="utf-8")
     done = subprocess.run(["haproxy", "-c", "-f", file], capture_output=True, text=True, check=False)
@@ -56,35 +54,6 @@ def test_an_answer_may_take_as_long_as_a_replica_lets_it() -> None:
     text = write_configuration(replace(OPTIONS, answer_seconds=400), Path("socket"), {})
     assert text.count("400s") == 3
     assert "timeout server 400s" in text
-
-
-@pytest.mark.skipif(shutil.which("haproxy") is None, reason="HAProxy is not installed")
-def test_what_concerns_one_replica_is_refused_however_it_is_written(tmp_path: Path) -> None:
-    http, grpc = free_port(), free_port()
-    proxy = HaProxy(tmp_path, replace(OPTIONS, port=http, grpc_port=grpc))
-    proxy.open({})
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{http}", trust_env=False) as client:
-            refused = [
-                client.post(path).status_code
-                for path in (
-                    "/v2/repository/models/net/load",
-                    "/v2/%72epository/models/net/unload",
-                    "/v2/logging",
-                )
-            ]
-            assert refused == [403] * 3
-            assert client.post("/v2/repository/index").status_code == 503  # there is no replica
-        with grpc_channel(f"127.0.0.1:{grpc}") as channel:
-            call = channel.unary_unary("/inference.GRPCInferenceService/RepositoryModelLoad")
-            with pytest.raises(RpcError) as caught:
-                call(b"", timeout=30)
-            assert caught.value.code() is StatusCode.PERMISSION_DENIED
-            assert "ask it at its own address" in caught.value.details()
-    finally:
-        proxy.stop()
-        assert proxy._process is not None
-        proxy._process.wait()
 
 
 def test_a_slot_without_a_replica_is_in_maintenance() -> None:

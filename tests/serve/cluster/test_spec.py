@@ -114,13 +114,12 @@ def test_what_replicas_cannot_have_is_refused(tmp_path: Path, more: dict[str, ob
         make_spec(make_settings(tmp_path, **more), "")
 
 
-def test_the_proxy_gets_certificate_and_key_in_a_file_for_its_user_only(tmp_path: Path) -> None:
+def test_the_proxy_shows_the_certificate_and_trusts_it(tmp_path: Path) -> None:
     certificate, key = write_certificates(tmp_path / "certificates").pair("server")
     order = make_order(make_settings(tmp_path, tls_certificate=certificate, tls_key=key), "10.0.0.1")
-    path = order.proxy.certificate
-    assert path is not None
-    assert path.read_bytes() == certificate.read_bytes() + b"\n" + key.read_bytes()
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert order.proxy.certificate == certificate.read_bytes() + b"\n" + key.read_bytes()
+    assert order.proxy.trusted == certificate.read_bytes()
+    assert "PRIVATE" not in repr(order)
 
 
 def test_the_proxy_waits_for_as_long_as_a_request_may_wait_and_run(tmp_path: Path) -> None:

@@ -138,11 +138,14 @@ def cast_to_input(spec: TensorMetadata, array: Array) -> Array:
         raise InvalidFileError(
             f"array `{spec.name}` has the shape `{list(array.shape)}`, the input takes `{list(spec.shape)}`"
         )
-    if array.dtype == datatype.dtype or datatype.name in ("BYTES", "BF16"):
-        return _require_texts(spec, array)
+    if datatype.name == "BYTES":
+        return _read_texts(spec, array)
+    if array.dtype == datatype.dtype or datatype.name == "BF16":
+        return array
     if not np.can_cast(array.dtype, datatype.dtype, "same_kind"):
+        kind = "text" if array.dtype.kind in "OSU" else array.dtype
         raise InvalidFileError(
-            f"array `{spec.name}` is of `{array.dtype}`, which cannot become the input's `{spec.datatype}`"
+            f"array `{spec.name}` is of `{kind}`, which cannot become the input's `{spec.datatype}`"
         )
     try:
         with np.errstate(over="raise"):
@@ -266,13 +269,15 @@ def infer_row_shape(spec: TensorMetadata, width: int) -> list[int]:
     return [width // known if size == -1 else size for size in inner]
 
 
-def _require_texts(spec: TensorMetadata, array: Array) -> Array:
-    if spec.datatype == "BYTES" and not _holds_texts(array):
+def _read_texts(spec: TensorMetadata, array: Array) -> Array:
+    """The texts as Python's, which is how a model takes them; raises `InvalidFileError` for anything else."""
+    try:
+        if array.dtype.kind == "S":
+            array = np.char.decode(array, "utf-8")  # type: ignore[arg-type]  # they are bytes
+    except UnicodeDecodeError as error:
+        raise InvalidFileError(f"array `{spec.name}` holds bytes that are not UTF-8: {error}") from error
+    if array.dtype.kind == "U":
+        return array.astype(np.object_)
+    if array.dtype.kind != "O" or not all(isinstance(value, str) for value in array.flat):
         raise InvalidFileError(f"array `{spec.name}` is of `{array.dtype}`, the input takes texts")
     return array
-
-
-def _holds_texts(array: Array) -> bool:
-    return array.dtype.kind in "US" or (
-        array.dtype.kind == "O" and all(isinstance(value, str) for value in array.flat)
-    )

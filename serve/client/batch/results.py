@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -179,8 +180,11 @@ def _make_arrow_table(part: Table) -> Any:
     is_answered = pyarrow.array(~_find_unanswered(part))
     for name, array in part.items():
         column = pyarrow.array(array.reshape(-1), pyarrow.string() if array.dtype.kind == "O" else None)
-        for size in reversed(array.shape[1:]):
-            column = pyarrow.FixedSizeListArray.from_arrays(column, size)
+        for axis in range(array.ndim - 1, 0, -1):
+            if array.shape[axis]:
+                column = pyarrow.FixedSizeListArray.from_arrays(column, array.shape[axis])
+            else:
+                column = pyarrow.array([[]] * prod(array.shape[:axis]), pyarrow.list_(column.type))
         if name not in KEPT and ERROR in part:
             column = compute.if_else(is_answered, column, pyarrow.scalar(None, column.type))
         columns[name] = column

@@ -26,6 +26,8 @@ from serve.protocol.descriptions import ModelMetadata
 
 RECORD_BYTES = 16 * 2**20
 SHOWN_BYTES = 60
+HALVES = (b"\\ud", b"\\uD")
+"""With these begins what JSON has for one half of a surrogate pair."""
 BOM = b"\xef\xbb\xbf"
 
 
@@ -240,7 +242,11 @@ def _decode(line: bytes) -> str:
 
 def _parse_json(record: bytes) -> Instance:
     try:
-        value: Instance = json.loads(record)
+        value: Instance = json.loads(record.decode("utf-8-sig"))
+        if any(half in record for half in HALVES):
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return UnreadableRow("it has one half of a surrogate pair, which is no text")
     except RecursionError:
         return UnreadableRow("it is nested too deeply")
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

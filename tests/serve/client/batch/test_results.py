@@ -33,3 +33,10 @@ def test_every_form_has_the_texts(tmp_path: Path) -> None:
     assert parquet.read_table(tmp_path / "out.parquet")["text"].to_pylist() == given["text"].tolist()
     with np.load(tmp_path / "out.npz") as archive:
         assert archive["text"].tolist() == given["text"].tolist()
+
+
+def test_an_output_without_a_value_in_a_row_is_a_column_of_empty_lists(tmp_path: Path) -> None:
+    given = {"y": np.zeros((2, 2, 0), np.float32), "z": np.zeros((2, 0, 2), np.float32)}
+    write_results(tmp_path / "out.parquet", lambda: iter([given]))
+    rows = parquet.read_table(tmp_path / "out.parquet").to_pydict()
+    assert rows == {"y": [[[], []]] * 2, "z": [[]] * 2}

@@ -15,8 +15,9 @@ import pytest
 from pyarrow import parquet
 
 from serve.client import InvalidFileError, TensorMetadata
+from serve.client.batch.columns import cast_to_input
 from serve.client.batch.offline import arrays, lines
-from serve.client.batch.offline.batches import TableBatch, UnreadableRow
+from serve.client.batch.offline.batches import ArrayBatch, InstanceBatch, TableBatch, UnreadableRow
 from serve.client.batch.offline.opening import open_sources
 from serve.client.batch.offline.shards import Shard, ShardSize, plan_shards
 from serve.engine.signature import Array
@@ -228,3 +229,26 @@ def test_lists_of_another_length_are_rows_without_an_answer(predict: Predict, tm
     assert np.isnan(found["y"][3]).tolist() == [False, True, False]  # what pandas writes for NaN
     assert found["error"][1].startswith("row 2: array `x` has the shape")
     assert found["error"][2] == "row 3: column `x` has no value"
+
+
+@pytest.mark.parametrize("half", ["\\ud800", "\\uDC00 b"])
+def test_half_a_character_is_a_row_that_cannot_be_read(tmp_path: Path, half: str) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text(f'{{"t": "\\ud83d\\ude00"}}\n{{"t": ["{half}"]}}\n')
+    (source,) = open_sources(path, TEXTS)
+    (batch,) = source.read(plan_shards([source], ShardSize(8, 8), None).shards[0], 8)
+    assert isinstance(batch, InstanceBatch)
+    assert batch.instances == [
+        {"t": "\U0001f600"},
+        UnreadableRow("it has one half of a surrogate pair, which is no text"),
+    ]
+
+
+@pytest.mark.parametrize("texts", [["a", "é"], [b"a", "é".encode()]])
+def test_texts_in_an_array_are_those_of_a_model(tmp_path: Path, texts: list[object]) -> None:
+    np.savez(tmp_path / "in.npz", t=np.array(texts), u=np.array(texts))
+    (source,) = open_sources(tmp_path / "in.npz", TEXTS)
+    (batch,) = source.read(Shard(0, 0, 0, 2), 2)
+    assert isinstance(batch, ArrayBatch)
+    taken = cast_to_input(batch.specs[0], batch.arrays["t"])
+    assert (taken.dtype, taken.tolist()) == (np.object_, ["a", "é"])

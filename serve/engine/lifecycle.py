@@ -246,7 +246,7 @@ class ModelLifecycle:
             # A device that is lost later is no reason to end what still serves.
             raise ModelRefusedError(str(error)) from error
         self._loaded[new] = stamp
-        self._loader.choose_provider(file, stamp[1], new, partial(self._switch, file, new))
+        self._loader.choose_provider(file, stamp[1], new, partial(self._switch, file))
         return new
 
     def _switch(self, file: ModelFile, model: ServedModel, choice: ProviderChoiceRecord) -> None:

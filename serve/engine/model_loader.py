@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from weakref import ref
 
 from adaptact.providers.catalogue import NAMES, ProviderName
 from convert.manifest.providers import ProviderChoiceRecord
@@ -83,14 +84,16 @@ class ModelLoader:
         entry: ModelFile,
         config: ModelConfig,
         model: ServedModel,
-        then: Callable[[ProviderChoiceRecord], None],
+        then: Callable[[ServedModel, ProviderChoiceRecord], None],
     ) -> None:
         """Find the provider that the model is to run on, where that is measured and not known yet.
 
-        `then` is called in another thread; a load with this configuration takes that provider from then on.
+        `then` is called in another thread, unless the model has gone: waiting does not keep it.
+        A load with this configuration takes that provider from then on.
         """
         if self._chooser is not None and model.choice is None:
-            self._chooser.request(self._make_task(entry, config, model.digest), model.manifest, then)
+            task = self._make_task(entry, config, model.digest)
+            self._chooser.request(task, model.manifest, partial(_call_with, ref(model), then))
 
     def _load(
         self,
@@ -163,3 +166,12 @@ class ModelLoader:
             if read_fingerprint(entry) != stamp:
                 raise ModelRefusedError(f"`{entry.path.name}` has changed since it was loaded")
             return Session(files, SessionOptions(1), more_outputs=outputs)
+
+
+def _call_with(
+    model: "ref[ServedModel]",
+    then: Callable[[ServedModel, ProviderChoiceRecord], None],
+    choice: ProviderChoiceRecord,
+) -> None:
+    if (served := model()) is not None:
+        then(served, choice)

@@ -1,7 +1,9 @@
 import asyncio
+import gc
 import threading
 from dataclasses import replace
 from pathlib import Path
+from weakref import ref
 
 import numpy as np
 import onnxruntime as ort
@@ -145,6 +147,20 @@ def test_a_model_that_was_unloaded_meanwhile_stays_so(tmp_path: Path, opened: Op
     trial.may_end.set()
     until(lambda: engine.model("other").provider == "openvino")
     assert engine.names() == ["other"]
+
+
+def test_a_model_that_waits_for_its_choice_is_freed_once_it_is_unloaded(
+    tmp_path: Path, opened: Opened, trial: Trial
+) -> None:
+    for name in ("m", "other"):
+        put_scaling_model(tmp_path, 2, name=name)
+    engine = opened(provider="auto")
+    served = [ref(engine.model(name)) for name in engine.names()]
+    for name in engine.names():
+        asyncio.run(engine.unload(name))
+    gc.collect()
+    assert [model() for model in served] == [None, None]
+    trial.may_end.set()
 
 
 def test_a_chosen_provider_that_fails_leaves_the_cpu_provider(

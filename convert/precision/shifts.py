@@ -1,5 +1,7 @@
 """What rounding the weights adds to a layer's results on average, and biases that take it away.
 
+Also biases in the one form that ONNX Runtime's quantisation reads.
+
 Rounded weights differ from the exact ones by up to half a step each; on inputs whose means are not 0 the
 differences do not cancel, and each channel of the result is shifted.
 """
@@ -13,7 +15,7 @@ import onnx_ir as ir
 from convert.graph.nodes import feeds_only, get_constant
 from convert.model_io.array import Array
 from convert.precision.distributions import Distributions
-from convert.precision.sites import is_linear
+from convert.precision.sites import is_linear, read_bias
 
 LARGEST_WEIGHT = 127
 
@@ -25,6 +27,26 @@ class Bias:
     node: str
     place: int
     numbers: Array
+
+
+def make_rows(model: ir.Model) -> Mapping[str, Bias | None]:
+    """The constant bias of each Gemm as one row that is not scaled, by the layers' names, where it is not.
+
+    None where it differs from row to row. ONNX Runtime's quantisation (1.32) fails on a bias of another shape
+    and loses the factor of one.
+    """
+    rows: dict[str, Bias | None] = {}
+    for node in model.graph:
+        if node.op_type != "Gemm" or not is_linear(node) or len(node.inputs) < 3:
+            continue
+        weights, bias = get_constant(node.inputs[1]), get_constant(node.inputs[2])
+        if weights is None or bias is None:
+            continue
+        outputs = weights.shape[0 if _get_int(node, "transB", 0) else 1]
+        if bias.shape != (outputs,) or node.attributes.get_float("beta", 1.0) != 1:
+            row, name = read_bias(node, outputs), node.name or ""
+            rows[name] = None if row is None else Bias(name, 2, row)
+    return rows
 
 
 def correct_biases(model: ir.Model, distributions: Distributions) -> Mapping[str, Bias]:
@@ -44,7 +66,8 @@ def correct_biases(model: ir.Model, distributions: Distributions) -> Mapping[str
             continue
         shift = _find_shift(node, known.means)
         if shift.size == bias.size and bias.shape[-1:] in ((), (bias.size,)) and np.isfinite(shift).all():
-            numbers = (bias - shift.reshape(bias.shape)).astype(np.float32)
+            shape = bias.shape if adding is not node else (-1,)
+            numbers = (bias.reshape(shape) - shift.reshape(shape)).astype(np.float32)
             biases[node.name or ""] = Bias(adding.name or "", place, numbers)
     return biases
 

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from convert.graph.depthwise import scales_channels
 from convert.graph.nodes import get_constant, get_layer_name
+from convert.model_io.array import Array
 
 LINEAR = frozenset({"Conv", "Gemm", "MatMul"})
 PASS_THROUGH = frozenset(
@@ -92,6 +93,18 @@ def is_linear(node: ir.Node) -> bool:
     if weights is None or weights.dtype != np.float32:
         return False
     return node.op_type == "Conv" or weights.ndim == 2
+
+
+def read_bias(gemm: ir.Node, outputs: int) -> Array | None:
+    """What it adds to each row, [outputs]; None where it is computed, or differs from row to row."""
+    value = gemm.inputs[2] if len(gemm.inputs) > 2 else None
+    if value is None:
+        return np.zeros(outputs, np.float32)
+    bias = get_constant(value)
+    if bias is None or bias.size not in (1, outputs) or (bias.ndim and bias.shape[-1] != bias.size):
+        return None
+    factor = np.float32(gemm.attributes.get_float("beta", 1.0))
+    return np.broadcast_to(bias.reshape(-1) * factor, (outputs,)).copy()
 
 
 def _walk_back(last: ir.Node | None, owner: Mapping[ir.Node, _SiteNodes]) -> list[ir.Node]:

@@ -23,7 +23,7 @@ from convert.graph.nodes import feeds_only, get_constant
 from convert.precision.distributions import Distributions
 from convert.precision.int8 import copy_graph, infer_shapes, require_standard, silence
 from convert.precision.ranges import NAMES, RangeMethod, choose_range
-from convert.precision.shifts import Bias, correct_biases
+from convert.precision.shifts import Bias, correct_biases, make_rows
 from convert.precision.sites import LINEAR, Ranges, RoundingSite, is_linear
 
 CARRIERS = frozenset({"MaxPool", "AveragePool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
@@ -60,7 +60,12 @@ class StaticScheme:
             name: choose_range(values) if name in ends else choose(values)
             for name, values in distributions.items()
         }
-        self._biases = correct_biases(model, distributions)
+        rows = make_rows(model)
+        self._unfit = {name for name, bias in rows.items() if bias is None}
+        self._biases = {
+            **{name: bias for name, bias in rows.items() if bias is not None},
+            **correct_biases(model, distributions),
+        }
         clamps = {node.name: node for node in model.graph if _is_clamp(node) and _is_alone_after_layer(node)}
         self._clamped = {node.outputs[0].name or "" for node in clamps.values()}
         self._carriers = {*clamps, *_find_carriers(model)}
@@ -71,7 +76,7 @@ class StaticScheme:
 
     def _readers(self, kept: Collection[RoundingSite]) -> set[str]:
         """The layers on 8 bits; in ONNX Runtime a convolution that gives floats takes longer with these."""
-        readers = {name for site in self.sites if site not in kept for name in site.readers}
+        readers = {name for site in self.sites if site not in kept for name in site.readers} - self._unfit
         if self._gives_floats:
             return readers
         return readers - {name for site in kept if site.has_activation for name in site.writers}
@@ -123,7 +128,10 @@ def _replace_biases(proto: onnx.ModelProto, biases: Sequence[Bias]) -> onnx.Mode
     nodes = {node.name: node for node in proto.graph.node}
     for bias in biases:
         name = f"{bias.node}.bias_corrected"
-        nodes[bias.node].input[bias.place] = name
+        node = nodes[bias.node]
+        node.input[bias.place] = name
+        for attribute in [attribute for attribute in node.attribute if attribute.name == "beta"]:
+            node.attribute.remove(attribute)  # it is 1, or a factor of the numbers already
         proto.graph.initializer.append(numpy_helper.from_array(bias.numbers, name))
     return proto
 

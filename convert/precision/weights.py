@@ -23,7 +23,7 @@ from convert.graph.nodes import get_constant, get_layer_name, get_rank, match_op
 from convert.model_io.array import Array
 from convert.precision.fusion import find_expanded
 from convert.precision.half import UnfitLayer
-from convert.precision.sites import RoundingSite
+from convert.precision.sites import RoundingSite, read_bias
 from convert.precision.weight_blocks import WeightBlocks, round_blocks
 
 OPSET = 21
@@ -122,20 +122,8 @@ def _find_layer(node: ir.Node) -> _Layer | None:
     layer = _Layer(node, weights, transposed, attributes.get_float("alpha", 1.0), None)
     if node.op_type == "MatMul":
         return layer
-    bias = _read_bias(node, layer.outputs)
+    bias = read_bias(node, layer.outputs)
     return None if bias is None or attributes.get_int("transA", 0) != 0 else replace(layer, bias=bias)
-
-
-def _read_bias(gemm: ir.Node, outputs: int) -> Array | None:
-    """[outputs]; None where it is computed, or differs from row to row."""
-    value = gemm.inputs[2] if len(gemm.inputs) > 2 else None
-    if value is None:
-        return np.zeros(outputs, np.float32)
-    bias = get_constant(value)
-    if bias is None or bias.size not in (1, outputs) or (bias.ndim and bias.shape[-1] != bias.size):
-        return None
-    factor = np.float32(gemm.attributes.get_float("beta", 1.0))
-    return np.broadcast_to(bias.reshape(-1) * factor, (outputs,)).copy()
 
 
 def _is_large(layer: _Layer | None) -> bool:

@@ -128,5 +128,23 @@ def test_a_clip_that_leaves_out_0_stays(low: float, high: float) -> None:
     assert np.abs(_run(rounded, x) - expected).max() < 0.03 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [((8,), "<beta = 2.0>"), ((1, 8), ""), ((1,), "<alpha = 0.5>"), ((), "<beta = 3.0>"), ((64, 8), "")],
+)
+def test_a_bias_of_any_shape_and_factor_keeps_its_value(shape: tuple[int, ...], options: str) -> None:
+    generator = np.random.default_rng(0)
+    nodes = f"h = Gemm{options}(x, w, b)\n t = Tanh(h)\n y = Gemm(t, w, b)"
+    weights, bias = (generator.normal(size=size).astype(np.float32) for size in ((8, 8), shape))
+    graph = read_graph(
+        f"g (float[64,8] x) => (float[64,8] y) {{ {nodes} }}", w=weights, b=np.array(bias, np.float32)
+    )
+    x = generator.normal(size=(64, 8)).astype(np.float32)
+    scheme, _ = make_static_schemes(graph, find_sites(graph, {}), as_own_samples(x))
+    result, expected = _run(scheme.round(()), x), _run(graph, x)
+    assert scheme.is_rounding(()) == (shape != (64, 8))
+    assert np.abs(result - expected).max() < 0.03 * np.abs(expected).max()
+
+
 def _count_weights(graph: ir.Model) -> int:
     return sum((name or "").endswith("weight_quantized") for name in graph.graph.initializers)

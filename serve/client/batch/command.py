@@ -1,5 +1,6 @@
 """`adaptact predict`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -140,7 +141,7 @@ def _choose_way(words: Sequence[str], options: Mapping[str, Any]) -> "Predict":
             f"expected URL MODEL INPUT, or MODEL.onnx INPUT, got `{' '.join(words)[:200]}`",
             "`adaptact predict --help` explains each argument",
         )
-    if not Path(words[-1]).exists():
+    if not os.path.exists(words[-1]):  # `Path.exists` raises where the system refuses the name
         raise InvalidFileError(f"`{words[-1]}` does not exist")
     is_server = len(words) == 3
     others = ("cluster", "keep_going") if is_server else ("version",)

@@ -1,5 +1,6 @@
 """Predicts a whole file, batch by batch, from where an earlier run ended."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -120,7 +121,7 @@ def _check_names(request: PredictionRequest) -> None:
         raise InvalidFileError(
             f"`{source}` is neither a folder of images nor a file that ends in {' or '.join(SUFFIXES)}"
         )
-    if source.exists() and target.exists() and source.samefile(target):
+    if os.path.exists(source) and os.path.exists(target) and source.samefile(target):
         raise InvalidFileError(f"`{target}` is the input; name another file for the result")
     if source.is_dir() and request.outputs:
         raise InvalidFileError("outputs cannot be chosen for images: all are in the result")

@@ -1,6 +1,7 @@
 """The files of a model: known by a digest, and packed for machines on which they do not lie."""
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -87,8 +88,8 @@ def find_entry(path: Path) -> ModelFile:
 
     Raises `InvalidFileError` unless it is a file whose name ends in .onnx.
     """
-    path = path.resolve()
-    if path.suffix.lower() != SUFFIX or not path.is_file():
+    path = Path(os.path.realpath(path))  # `Path.resolve` raises for a link that leads to itself
+    if path.suffix.lower() != SUFFIX or not os.path.isfile(path):
         raise InvalidFileError(f"`{path}` is no file whose name ends in `{SUFFIX}`")
     folder = path.parent
     if path.name == MODEL_FILE and VERSION.fullmatch(folder.name) and folder.parent.name:

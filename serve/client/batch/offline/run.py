@@ -1,5 +1,6 @@
 """Predicts files by a model's file, shard by shard, from where an earlier run ended."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,7 @@ def predict_offline(
 
 def _check_names(request: OfflineRequest) -> None:
     check_written_form(request.target)
-    if not request.source.exists():
+    if not os.path.exists(request.source):
         raise InvalidFileError(f"`{request.source}` does not exist")
 
 

@@ -72,6 +72,22 @@ def test_a_models_file_answers_without_a_server(command: Command, source: Path) 
         assert found["y"].tobytes() == (GIVEN + GIVEN).tobytes()
 
 
+def test_names_that_the_system_refuses_are_wrong_use(command: Command, source: Path) -> None:
+    model, long = models.put(source.parent / "models", "double", models.model(models.DOUBLE)), "n" * 300
+    loop = source.with_name("loop.onnx")
+    loop.symlink_to(loop)
+    target = source.with_name("out.npz")
+    for words in (
+        (model, source.with_name(f"{long}.csv"), "-o", target),
+        (model, source, "-o", source.with_name(f"{long}.npz")),
+        ("http://127.0.0.1:1", "double", source, "-o", source.with_name(f"{long}.npz")),
+        (loop, source, "-o", target),
+    ):
+        done = command(*words)
+        assert done.status == 2
+        assert done.err.startswith("error: `")
+
+
 @pytest.mark.slow
 def test_a_killed_run_continues(command: Command, server: ServerProcess, source: Path) -> None:
     target, kept = source.with_name("out.csv"), source.with_name("out.csv.partial")

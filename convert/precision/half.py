@@ -147,6 +147,8 @@ class _Narrowing:
         self._chosen = set(nodes)
         self._opset = opset
         self._narrow: dict[ir.Value, ir.Value] = {}
+        values = (*model.graph.inputs, *(value for node in model.graph.all_nodes() for value in node.outputs))
+        self._names = {value.name for value in values} | set(model.graph.initializers)
 
     def apply(self) -> None:
         for node in self._nodes:
@@ -165,7 +167,7 @@ class _Narrowing:
         if value not in self._narrow:
             numbers = get_constant(value)
             if numbers is not None:
-                self._narrow[value] = self._initializer(f"{value.name}_half", numbers.astype(np.float16))
+                self._narrow[value] = self._initializer(self._name(value, "half"), numbers.astype(np.float16))
             else:
                 cast = self._cast(value, ir.DataType.FLOAT16, "half")
                 producer = value.producer()
@@ -193,13 +195,21 @@ class _Narrowing:
             reader.replace_input_with(place, cast.outputs[0])
         if was_output:
             self._graph.outputs[self._graph.outputs.index(value)] = cast.outputs[0]
-            value.name, cast.outputs[0].name = f"{name}_half", name
+            value.name, cast.outputs[0].name = self._name(value, "half"), name
 
     def _cast(self, value: ir.Value, to: ir.DataType, suffix: str) -> ir.Node:
         cast = ir.node("Cast", [value], {"to": int(to)}, name=f"{value.name}_to_{suffix}")
         result = cast.outputs[0]
-        result.name, result.shape, result.type = f"{value.name}_{suffix}", value.shape, ir.TensorType(to)
+        result.name, result.shape, result.type = self._name(value, suffix), value.shape, ir.TensorType(to)
         return cast
+
+    def _name(self, value: ir.Value, suffix: str) -> str:
+        """A name that no value of the graph has."""
+        name = f"{value.name}_{suffix}"
+        while name in self._names:
+            name += "_"
+        self._names.add(name)
+        return name
 
     def _initializer(self, name: str, numbers: Array) -> ir.Value:
         tensor = ir.tensor(numbers, name=name)

@@ -90,6 +90,19 @@ def test_a_constant_beside_infinity_is_judged_too(number: float, reason: str | N
     assert [layer.reason.startswith(reason or "") for layer in unfit] == [True] * (reason is not None)
 
 
+def test_names_like_those_of_the_casts_stay_with_their_values() -> None:
+    graph = read_graph(
+        "g (float[N,2] x, float[N,2] x_half) => (float[N,2] y, float[N,2] y_half)"
+        "{ y = Relu(x)\n y_half = Mul(x_half, c) }",
+        c=np.array([2, 3], np.float32),
+        c_half=np.array([1, 1], np.float32),
+    )
+    row = np.array([[1, -2]], np.float32)
+    session = ort.InferenceSession(serialise(_make_scheme(graph).round(())))
+    y, y_half = session.run(["y", "y_half"], {"x": row, "x_half": row})
+    assert (y.tolist(), y_half.tolist()) == ([[1, 0]], [[2, -6]])
+
+
 def test_only_the_kept_activation_computes_in_float() -> None:
     _, _, graph = build_network("rows")
     half = _make_scheme(graph)

@@ -11,8 +11,10 @@ from typing import Any, Protocol
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError
 
+from adaptact import __version__
 from adaptact.text import first_line
 from serve.cluster.connection import NAMESPACE, list_nodes, own_address
+from serve.cluster.errors import ClusterError
 from serve.cluster.replica import Replica, ReplicaLook
 from serve.cluster.spec import ReplicaSpec
 
@@ -48,8 +50,13 @@ class Placer(Protocol):
 class RayReplica(Replica):
     """A replica in an actor."""
 
-    def __init__(self, spec: ReplicaSpec) -> None:
-        """Start the server on this node's address."""
+    def __init__(self, spec: ReplicaSpec, version: str) -> None:
+        """Start the server on this node's address; raises `ClusterError` unless it is of this version."""
+        if version != __version__:
+            raise ClusterError(
+                f"the node has adaptact {__version__}, and the command that keeps the cluster {version}; "
+                "install the same version on every node"
+            )
         super().__init__(spec, own_address(), ray.get_runtime_context().get_node_id())
 
 
@@ -95,7 +102,7 @@ class RayPlacer:
             num_gpus=spec.gpus,
             label_selector=choices[0],
             fallback_strategy=[{"label_selector": choice} for choice in choices[1:]],
-        ).remote(spec)
+        ).remote(spec, __version__)
         self._actors[name] = _Actor(handle, spec.digest, emptiest)
         return name
 
@@ -156,9 +163,15 @@ class RayPlacer:
                 return _lose(known, f"has not answered for {SILENT_SECONDS:g} s")
             return known
         except RayActorError as error:
-            return _lose(known, f"its actor is gone: {first_line(error)}")
+            return _lose(known, f"its actor is gone: {explain_loss(error)}")
         actor.asked = None
         return actor.last
+
+
+def explain_loss(error: RayActorError) -> str:
+    """One line: of an actor that did not start the error itself, with which Ray's text ends."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if "creation task" in lines[0] else first_line(error)
 
 
 def _lose(known: ReplicaLook, reason: str) -> ReplicaLook:

@@ -20,11 +20,13 @@ from serve.cluster.cores import take_cores
 from serve.cluster.plan import State
 from serve.cluster.proxy_text import Address
 from serve.cluster.spec import ReplicaSpec
+from serve.settings import PREFIX
 
-PREFIX = "ADAPTACT_"
 FOLDER = "adaptact-replica-"
 KEPT_LINES = 20
 SHOWN_CHARACTERS = 500
+READ_SECONDS = 1.0
+"""So long lines of a server that has ended are waited for; a worker of it may still hold its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class ReplicaLook:
 
 
 class Replica:
-    """The server of a specification; every method answers at once.
+    """The server of a specification; every method answers within a second or so.
 
     The process of the actor must start it on its main thread, with whose end the server ends.
     """
@@ -69,11 +71,15 @@ class Replica:
             start_new_session=True,  # Ray kills the process group of an actor that ends
         )
         self._look = replace(self._look, pid=self._process.pid)
-        for read, stream in (
-            (self._read_output, self._process.stdout),
-            (self._read_log, self._process.stderr),
-        ):
-            threading.Thread(target=read, args=(stream,), daemon=True).start()
+        self._readers = [
+            threading.Thread(target=read, args=(stream,), daemon=True)
+            for read, stream in (
+                (self._read_output, self._process.stdout),
+                (self._read_log, self._process.stderr),
+            )
+        ]
+        for reader in self._readers:
+            reader.start()
 
     def look(self) -> ReplicaLook:
         """What it is like now."""
@@ -115,24 +121,27 @@ class Replica:
         return {**inherited, **self._spec.environment, **own}
 
     def _find_reason(self, status: int) -> str:
+        self._readers[-1].join(READ_SECONDS)  # the last lines may be on their way
         errors = [line.removeprefix("error: ") for line in self._lines if line.startswith("error: ")]
         return (errors or list(self._lines) or [f"ended with status {status}"])[-1]
 
     def _read_output(self, stream: IO[bytes]) -> None:
         """The server's first line says where it answers."""
-        for line in stream:
-            with suppress(ValueError, KeyError):
-                said = json.loads(line)
-                where = urlsplit(said["url"])
-                address = Address(where.hostname or "", where.port or 0, said["grpc_port"] or 0)
-                self._look = replace(self._look, state="ready", address=address)
+        with stream:
+            for line in stream:
+                with suppress(ValueError, KeyError, TypeError):
+                    said = json.loads(line)
+                    where = urlsplit(said["url"])
+                    address = Address(where.hostname or "", where.port or 0, said["grpc_port"] or 0)
+                    self._look = replace(self._look, state="ready", address=address)
 
     def _read_log(self, stream: IO[bytes]) -> None:
         """The log goes where the actor's goes; its last lines say why the server ended."""
-        for line in stream:
-            text = line.decode("utf-8", "replace").rstrip()
-            self._lines.append(text[:SHOWN_CHARACTERS])
-            sys.stderr.write(f"{text}\n")
+        with stream:
+            for line in stream:
+                text = line.decode("utf-8", "replace").rstrip()
+                self._lines.append(text[:SHOWN_CHARACTERS])
+                sys.stderr.write(f"{text}\n")
 
 
 def _sweep() -> None:

@@ -52,7 +52,7 @@ class Scaler:
         """The number of replicas, given what all of them have in flight at this time."""
         _append(self._samples, now, in_flight, WINDOW_SECONDS)
         mean = sum(count for _, count in self._samples) / len(self._samples)
-        need = self._bound(ceil(mean / self._options.in_flight))
+        need = self._bound(ceil(min(mean / self._options.in_flight, self._options.most)))
         _append(self._needs, now, need, self._options.down_seconds)
         if mean > TOLERANCE * self._options.in_flight * self.wanted:
             if need > self.wanted:

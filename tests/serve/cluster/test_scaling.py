@@ -21,6 +21,11 @@ def test_no_more_are_wanted_than_allowed_and_no_fewer() -> None:
     assert Scaler(OPTIONS, 0, now=0.0).wanted == 1
 
 
+def test_the_least_that_a_replica_may_have_in_flight_wants_all_that_are_allowed() -> None:
+    scaler = Scaler(ScalingOptions(least=1, most=4, in_flight=5e-324, down_seconds=60.0), 1, now=0.0)
+    assert scaler.decide(1.0, 0.0) == 4
+
+
 def test_a_burst_that_is_over_at_once_is_no_reason() -> None:
     scaler = Scaler(OPTIONS, 1, now=0.0)
     run(scaler, 1.0, 0.0, 10.0)

@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import onnxruntime
+
 from adaptact.cluster import TaskCluster, name_node
+from adaptact.errors import ClusterError
 from serve.client.batch.offline.answers import AnswerOptions, answer_shard
 from serve.client.batch.offline.model import LocalModel
 from serve.client.batch.offline.model_files import ModelFiles, PackedModel
@@ -26,6 +29,8 @@ class SharedWork:
 
     model: PackedModel
     options: AnswerOptions
+    runtime: str = onnxruntime.__version__
+    """The version of ONNX Runtime, on which the answers' bits depend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,11 @@ def answer_on_cluster(cluster: TaskCluster, most: int | None) -> AnswerShards:
 
 def do_shard(work: SharedWork, task: ShardTask) -> Table:
     """The answers to the shard's rows, by the model that this process loads once."""
+    if work.runtime != onnxruntime.__version__:
+        raise ClusterError(
+            f"node {name_node()} has onnxruntime {onnxruntime.__version__}, and this machine {work.runtime}",
+            "install the same version on every node",
+        )
     try:
         return answer_shard(_load(work.model), work.options, task.source, task.shard)
     except ChangedFileError as error:

@@ -4,10 +4,12 @@ import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from adaptact.errors import ClusterError
 from serve.client import InvalidFileError
 from serve.client.batch.offline import cluster
 from serve.client.batch.offline.cluster import answer_on_cluster
@@ -51,3 +53,18 @@ def test_a_node_with_another_file_is_named_with_what_to_do(
     with pytest.raises(InvalidFileError, match=r"on node ab12: .* is not what it was") as caught:
         predict(tmp_path / "in.csv", answer=answer_on_cluster(Elsewhere(), None))  # type: ignore[arg-type]
     assert "under the same path on every node" in str(caught.value.hint)
+
+
+def test_a_node_with_another_runtime_is_named(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_csv(tmp_path / "in.csv", GIVEN)
+    monkeypatch.setattr(cluster, "name_node", lambda: "ab12")
+
+    class Upgraded(PickledTasks):
+        def map(self, *given: Any) -> Iterator[tuple[object, object]]:
+            monkeypatch.setattr(cluster, "onnxruntime", SimpleNamespace(__version__="9.9"))
+            return super().map(*given)
+
+    with pytest.raises(ClusterError, match=r"node ab12 has onnxruntime 9\.9, and this machine [0-9.]+"):
+        predict(tmp_path / "in.csv", answer=answer_on_cluster(Upgraded(), None))  # type: ignore[arg-type]

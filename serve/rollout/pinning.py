@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from serve.engine.aliases import STABLE
 from serve.engine.engine import Engine
-from serve.engine.errors import EngineError, quote
+from serve.engine.errors import EngineError, ModelUnloadedError, quote
 from serve.engine.model import ServedModel
 from serve.experiments.definition import Experiment
 from serve.experiments.errors import UnfitVariantsError
@@ -53,11 +53,27 @@ def find_lasting_change(
     """As `find_change`, once this process follows what others have changed, which `catch_up` sees to.
 
     Else an alias that was set at another server, just before the experiment was started there, would be the
-    reason to pause it.
+    reason to pause it. Nor is a model the reason that is unloaded for want of memory: it is loaded again.
     """
     if find_change(engine, experiment, phase) is None or not catch_up():
         return None
-    return find_change(engine, experiment, phase)
+    change = find_change(engine, experiment, phase)
+    return None if _is_unloaded(engine, experiment, phase) else change
+
+
+def _is_unloaded(engine: Engine, experiment: Experiment, phase: Phase) -> bool:
+    """Whether one of the models is unloaded to make room for others."""
+    for name, version in (
+        *((pin.model, pin.version) for pin in phase.pins.values()),
+        (experiment.model, None),
+    ):
+        try:
+            engine.memory.require(name, version)
+        except ModelUnloadedError:
+            return True
+        except EngineError:
+            continue
+    return False
 
 
 def find_loss(engine: Engine, variant: str, pin: Pin) -> str | None:

@@ -8,6 +8,7 @@ from adaptact.languages.catalogue import mark
 
 UNUSABLE = mark("it cannot be used here: `adaptact doctor` says why")
 CANNOT_RUN = mark("it cannot load or run the graph")
+NO_ROOM = mark("not tried: so many copies of the model would take too much memory")
 """Why a provider was not timed. What it says itself may name paths of this machine."""
 NO_OTHER = mark("no other provider can be used")
 """The decision where only the CPU provider is left."""

@@ -24,11 +24,13 @@ from adaptact.providers.catalogue import (
 )
 from adaptact.providers.machine import list_versions
 from adaptact.text import first_line
+from convert.artefact.external import LARGEST, count_weight_bytes
 from convert.artefact.file import serialise
 from convert.errors import ParityError, UsageError
 from convert.manifest.providers import (
     CANNOT_RUN,
     NO_OTHER,
+    NO_ROOM,
     UNUSABLE,
     ProviderChoiceRecord,
     describe_result,
@@ -42,6 +44,8 @@ from convert.tuning.tune import TuningOptions
 
 SHARE, MOST_SHARE = 0.25, 0.5
 """Of the time for tuning, and where two are close; the rest is for the forms on what is chosen."""
+MOST_WEIGHTS = 4 * LARGEST
+"""The bytes of weights in all sessions that are timed: each has a copy."""
 JUDGED_ON = mark("the samples of parity")
 
 
@@ -135,7 +139,8 @@ def _load_all(task: ProviderTask, threads: int) -> list[_Loaded]:
     """Every candidate, the first one the CPU provider with all threads; a provider is judged once."""
     reasons: dict[ProviderName, str] = {"cpu": ""}
     graphs: dict[ProviderName, ir.Model] = {}
-    loaded = []
+    loaded: list[_Loaded] = []
+    weights = 0
     for provider, number in list_candidates(threads):
         if provider not in reasons:
             task.on_progress(f"the answers of {provider}")
@@ -147,6 +152,10 @@ def _load_all(task: ProviderTask, threads: int) -> list[_Loaded]:
         try:
             if provider not in graphs:
                 graphs[provider] = task.build(provider)
+            weights += count_weight_bytes(graphs[provider])
+            if len(loaded) > 1 and weights > MOST_WEIGHTS:
+                loaded.append(_Loaded(provider, number, None, NO_ROOM))
+                continue
             loaded.append(_Loaded(provider, number, task.machine.load(graphs[provider], provider, number)))
         except AdaptactError as error:
             if provider == "cpu" and not loaded:

@@ -7,7 +7,8 @@ from adaptact.errors import ProviderError
 from adaptact.halving import Turn
 from adaptact.providers.catalogue import ProviderName
 from convert.errors import ExportError, ParityError
-from convert.manifest.providers import CANNOT_RUN, UNUSABLE, ProviderChoiceRecord
+from convert.manifest.providers import CANNOT_RUN, NO_ROOM, UNUSABLE, ProviderChoiceRecord
+from convert.tuning import providers
 from convert.tuning.providers import ProviderTarget, ProviderTask, choose_provider
 from convert.tuning.tune import TuningOptions
 from tests.played_gpu import play_gpus
@@ -113,6 +114,14 @@ def test_a_provider_whose_graph_cannot_be_built_is_no_error() -> None:
     task = ProviderTask(build, lambda provider: None, Machine(cpu=1.0, openvino=0.1))
     choice = choose_provider(task, TuningOptions("auto", 1, (1,), 1000.0))
     assert [each.reason for each in choice.candidates] == ["", CANNOT_RUN]
+
+
+def test_only_so_many_copies_of_the_weights_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "count_weight_bytes", lambda graph: providers.MOST_WEIGHTS // 3)
+    machine = Machine(cpu=1.0, openvino=0.8)
+    choice = choose(machine, threads=4)
+    assert machine.loaded == [("cpu", 4), ("openvino", 4), ("cpu", 1)]
+    assert [each.reason == NO_ROOM for each in choice.candidates] == [False] * 3 + [True] * 3
 
 
 def test_a_graph_that_the_cpu_provider_cannot_load_is_an_error() -> None:

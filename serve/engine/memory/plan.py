@@ -31,12 +31,13 @@ def plan_room(name: str, reports: Sequence[Report]) -> list[str]:
     Raises `ModelUnloadedError` where those that may be unloaded do not suffice. One that is alone is loaded
     in any case: only then it is known what it takes.
     """
-    if not reports or not reports[0]["limit"] or any(name in report["models"] for report in reports):
+    missing = [report for report in reports if name not in report["models"]]
+    if not missing or not missing[0]["limit"]:
         return []
-    loaded = _join(reports)
-    limit = reports[0]["limit"]
-    need = max(ModelMemory(*report["need"]).count(len(reports)) for report in reports)
-    excess = sum(model.bytes for model in loaded) + need - limit
+    everything, limit = _join(reports), missing[0]["limit"]
+    loaded = [model for model in everything if model.name != name]
+    need = max(_count_need(report, len(missing), len(reports)) for report in missing)
+    excess = sum(model.bytes for model in everything) + need - limit
     victims = []
     for model in sorted(loaded, key=lambda model: model.last_used):
         if excess > 0 and not model.is_held:
@@ -48,6 +49,12 @@ def plan_room(name: str, reports: Sequence[Report]) -> list[str]:
             f"`--model-memory` are taken by models that are in use or pinned; try again later"
         )
     return victims
+
+
+def _count_need(report: Report, missing: int, processes: int) -> int:
+    """The bytes of so many processes that lack the model; what is shared, one that has it has already."""
+    shared, own = report["need"]
+    return ModelMemory(shared if missing == processes else 0, own).count(missing)
 
 
 def _join(reports: Sequence[Report]) -> list[LoadedModel]:

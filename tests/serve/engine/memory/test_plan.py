@@ -49,6 +49,15 @@ def test_all_processes_count_and_what_they_share_counts_once() -> None:
     assert plan_room("new", [first, second]) == ["b"]  # the other one was used later, by the second
 
 
+def test_room_is_made_for_the_processes_that_lack_the_model() -> None:
+    first: Models = {"new": (20, 10, 9, False), "a": (0, 10, 1, False)}
+    second: Models = {"a": (0, 10, 1, False), "b": (0, 10, 2, False)}
+    # new: 20 + 10, a: 2 * 10, b: 10, and 10 of the process that lacks the new one are 70.
+    assert plan_room("new", [report(70, first, (20, 10)), report(70, second, (20, 10))]) == []
+    assert plan_room("new", [report(69, first, (20, 10)), report(69, second, (20, 10))]) == ["a"]
+    assert plan_room("new", [report(5, first, (20, 10)), report(5, first, (20, 10))]) == []
+
+
 def test_a_model_in_use_by_one_process_stays() -> None:
     reports = [report(19, {"a": (0, 9, 1, held)}, (0, 1)) for held in (False, True)]
     with pytest.raises(ModelUnloadedError):

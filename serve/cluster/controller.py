@@ -59,6 +59,8 @@ class Controller:
         self._scaler = Scaler(order.scaling, staying, now)
         self._open_proxy(self._trust_both(self.order))
         self._status: dict[str, Any] = {}
+        self._is_kept = True
+        """Whether HAProxy's file has the replicas of now."""
 
     def change(self, order: Order, now: float) -> None:
         """From now on this is wanted; raises `ClusterError` where the proxy cannot have it."""
@@ -91,7 +93,14 @@ class Controller:
             self._placer.stop(name)
         if steps.failed is None:  # else after a pause, and perhaps of another specification
             self._start(steps.start, now)
-        replicas = [self._describe(one, states) for one in seen if one.name in self._records]
+        replicas = [
+            {
+                **self._records[one.name].describe(one, states),
+                "is_current": one.digest == self.order.spec.digest,
+            }
+            for one in seen
+            if one.name in self._records
+        ]
         self._status = {"wanted": count, "replicas": replicas}
 
     @property
@@ -165,6 +174,9 @@ class Controller:
     def _read_proxy(self) -> Mapping[str, SlotState]:
         try:
             return self._proxy.read()
+        except TimeoutError:
+            log.error("HAProxy is there, and does not answer in time")
+            return {}
         except OSError:
             log.error("HAProxy does not answer, and is started again")
             self._proxy.open(self._slots())
@@ -256,28 +268,18 @@ class Controller:
             if record.slot is not None and record.address is not None
         }
         commands = write_commands(self._proxy.options, states, places)
-        if not commands:
-            return
-        try:
-            self._proxy.send(commands)
-        except OSError as error:
-            log.error("HAProxy does not answer: %s", error)  # the next tick starts it again
-        self._proxy.keep(self._slots())
-
-    def _describe(self, one: SeenReplica, states: Mapping[str, SlotState]) -> dict[str, Any]:
-        record = self._records[one.name]
-        state = states.get(record.slot or "")
-        return {
-            "name": one.name,
-            "node": one.node,
-            "state": "stopping" if one.leaving is not None else one.state,
-            "serves": one.is_up and one.leaving is None,
-            "is_current": one.digest == self.order.spec.digest,
-            "host": record.address.host if record.address else None,
-            "port": record.address.port if record.address else None,
-            "grpc_port": record.address.grpc_port or None if record.address else None,
-            "in_flight": state.in_flight if state else 0,
-        }
+        if commands:
+            self._is_kept = False
+            try:
+                self._proxy.send(commands)
+            except OSError as error:
+                log.error("HAProxy does not answer: %s", error)  # the next tick tells it again
+        if not self._is_kept:
+            try:
+                self._proxy.keep(self._slots())
+                self._is_kept = True
+            except ClusterError as error:  # a full disk, which ends nothing that serves
+                log.error("%s; tried again", error)
 
     def _taken(self) -> list[str]:
         return [record.slot for record in self._records.values() if record.slot is not None]

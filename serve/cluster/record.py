@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from serve.cluster.plan import SeenReplica
 from serve.cluster.proxy_text import Address, SlotState
@@ -38,3 +39,17 @@ class ReplicaRecord:
             leaving=None if self.leaving_since is None else now - self.leaving_since,
             reason=look.reason,
         )
+
+    def describe(self, one: SeenReplica, states: Mapping[str, SlotState]) -> dict[str, Any]:
+        """The replica that was seen, for people and programs."""
+        state = states.get(self.slot or "")
+        return {
+            "name": one.name,
+            "node": one.node,
+            "state": "stopping" if one.leaving is not None else one.state,
+            "serves": one.is_up and one.leaving is None,
+            "host": self.address.host if self.address else None,
+            "port": self.address.port if self.address else None,
+            "grpc_port": self.address.grpc_port or None if self.address else None,
+            "in_flight": state.in_flight if state else 0,
+        }

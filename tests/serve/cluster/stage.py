@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from serve.cluster.controller import Controller
+from serve.cluster.errors import ClusterError
 from serve.cluster.order import Order
 from serve.cluster.proxy_text import Address, ProxyOptions, Slots, SlotState, slot_names
 from serve.cluster.replica import ReplicaLook
@@ -63,7 +64,7 @@ class FakeProxy:
         self.silent: set[str] = set()
         self.in_flight = 0
         self.opened = 0
-        self.is_gone = False
+        self.is_gone = self.is_slow = self.is_full = False
         self.log: list[str] = []
 
     def open(self, slots: Slots) -> None:
@@ -75,6 +76,8 @@ class FakeProxy:
             self.states[slot] = SlotState("UP" if slot in known else "MAINT", 0, address)
 
     def keep(self, slots: Slots) -> None:
+        if self.is_full:
+            raise ClusterError("haproxy.cfg cannot be written: No space left on device")
         self.kept = dict(slots)
 
     def send(self, commands: list[str]) -> None:
@@ -91,6 +94,8 @@ class FakeProxy:
     def read(self) -> Mapping[str, SlotState]:
         if self.is_gone:
             raise ConnectionRefusedError("no socket")
+        if self.is_slow:
+            raise TimeoutError
         share = self.in_flight
         states = {}
         for slot, state in self.states.items():

@@ -74,6 +74,25 @@ def test_a_proxy_that_died_is_started_again_with_the_replicas_of_now(stage: Stag
     assert stage.up == ["10.0.0.1:30001", "10.0.0.1:30002"]
 
 
+def test_a_proxy_that_is_slow_is_not_started_again(stage: Stage) -> None:
+    stage.proxy.is_slow = True
+    stage.run(60.0)
+    stage.proxy.is_slow = False
+    stage.run(1.0)
+    assert stage.proxy.opened == 1
+    assert stage.up == ["10.0.0.1:30001", "10.0.0.1:30002"]
+
+
+def test_a_full_disk_ends_nothing_and_the_file_follows_once_there_is_room(stage: Stage) -> None:
+    stage.proxy.is_full = True
+    stage.placer.looks["r1"] = replace(stage.placer.looks["r1"], state="lost", reason="node died")
+    stage.run()
+    assert stage.up == ["10.0.0.1:30002", "10.0.0.1:30003"]
+    stage.proxy.is_full = False
+    stage.run(1.0)
+    assert set(stage.proxy.kept.values()) == {Address("10.0.0.1", 30_002), Address("10.0.0.1", 30_003)}
+
+
 def test_failing_starts_are_tried_again_after_longer_and_longer_pauses(stage: Stage) -> None:
     stage.placer.broken.add(stage.order.spec.digest)
     stage.placer.looks["r1"] = replace(stage.placer.looks["r1"], state="ended")

@@ -15,7 +15,7 @@ ALIASES, SINCE = "aliases", "stable_since"
 """What the file holds."""
 ALIAS_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 MAX_ALIASES = 16
-MAX_FILE_BYTES = 2**20
+MAX_FILE_BYTES = 2**24
 
 
 def require_alias(name: str, alias: str, others: Collection[str]) -> None:
@@ -114,9 +114,12 @@ def _is_alias_table(content: object) -> bool:
 
 
 def _write_file(path: Path, versions: Mapping[str, Mapping[str, str]], since: Mapping[str, int]) -> None:
+    text = json.dumps({ALIASES: versions, SINCE: since}, indent=1, sort_keys=True)
+    if len(text) > MAX_FILE_BYTES:  # it could not be read at the next start
+        raise StateError(f"`{path}` may have {MAX_FILE_BYTES} bytes and is full; remove aliases first")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(path) as new:
-            new.write_text(json.dumps({ALIASES: versions, SINCE: since}, indent=1, sort_keys=True))
+            new.write_text(text)
     except OSError as error:
         raise StateError(f"`{path}` cannot be written: {error.strerror}") from error

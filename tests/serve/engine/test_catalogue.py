@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from serve.engine import aliases
 from serve.engine.errors import AliasError, ModelUnavailableError, StateError
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.repositories import load, put_scaling_model, read_factor
@@ -68,6 +69,19 @@ def test_aliases_outlive_the_engine(tmp_path: Path, opened: Opened) -> None:
     (tmp_path / "state" / "aliases.json").write_text("[]")
     with pytest.raises(StateError, match="is not a table of aliases"):
         opened(**kept)
+
+
+def test_no_more_aliases_are_kept_than_can_be_read_again(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_scaling_model(tmp_path, 1)
+    kept = {"state_folder": tmp_path / "state"}
+    engine = opened(**kept)
+    monkeypatch.setattr(aliases, "MAX_FILE_BYTES", 100)
+    engine.point_alias("m", "stable", "1")
+    with pytest.raises(StateError, match="is full; remove aliases first"):
+        engine.point_alias("m", "a" * 32, "1")
+    assert engine.aliases("m") == opened(**kept).aliases("m") == {"stable": "1"}
 
 
 def test_an_alias_that_cannot_be_kept_is_not_set(tmp_path: Path, opened: Opened) -> None:

@@ -13,7 +13,13 @@ from tokenize import TokenError
 import numpy as np
 
 from serve.client.batch.columns import assign_columns, cast_to_input, parse_rows
-from serve.client.errors import ClientError, InvalidFileError, InvalidInputError, InvalidReplyError
+from serve.client.errors import (
+    ChangedFileError,
+    ClientError,
+    InvalidFileError,
+    InvalidInputError,
+    InvalidReplyError,
+)
 from serve.client.replies import Json, Predictions
 from serve.client.synchronous import Client
 from serve.client.tensors import array_from_json
@@ -22,6 +28,7 @@ from serve.engine.errors import MalformedRequestError
 from serve.engine.signature import Array
 from serve.protocol.descriptions import ModelMetadata, TensorMetadata
 
+NO_FILE = "is a pipe or a device, which cannot be read twice; save it as a file"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 INSTANCE = re.compile(r"`instances\[([0-9]{1,9})\]`")
 # The errors for a broken archive, such as one that is encrypted or packed by an unknown method, or whose
@@ -132,16 +139,23 @@ class ImageRows:
 
     model: ModelMetadata
     paths: Sequence[Path]
-    fingerprint: str
+    files: Sequence[str]
+    """What `describe_file` says of each."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The digest of the files' names, sizes and times."""
+        return hashlib.sha256("\n".join(self.files).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def ask(self, client: Client, version: str | None, start: int, stop: int) -> dict[str, Array]:
         """The outputs for these images, after `file`, and `label` where the model names its classes."""
-        paths = self.paths[start:stop]
+        paths, files = self.paths[start:stop], self.files[start:stop]
+        images = [_read_file(path, file) for path, file in zip(paths, files, strict=True)]
         try:
-            reply = client.predict(self.model.name, [_read_file(path) for path in paths], version)
+            reply = client.predict(self.model.name, images, version)
         except InvalidInputError as error:
             raise _name_files(error, paths) from None
         return {"file": make_texts([path.name for path in paths]), **read_answers(self.model, reply)}
@@ -169,8 +183,7 @@ def read_image_rows(folder: Path, model: ModelMetadata) -> ImageRows:
         raise InvalidFileError(f"`{folder}` cannot be read: {error.strerror}") from error
     if not paths:
         raise InvalidFileError(f"`{folder}` holds no image: no file that ends in {', '.join(IMAGE_SUFFIXES)}")
-    text = "\n".join(map(describe_file, paths))
-    return ImageRows(model, paths, hashlib.sha256(text.encode()).hexdigest())
+    return ImageRows(model, paths, [describe_file(path) for path in paths])
 
 
 def describe_file(path: Path) -> str:
@@ -196,7 +209,9 @@ def _name_files(error: InvalidInputError, paths: Sequence[Path]) -> ClientError:
     return InvalidFileError(text, error.status) if count else error
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: Path, described: str) -> bytes:
+    if describe_file(path) != described:
+        raise ChangedFileError(f"`{path}` is not what it was when the run began; begin anew with `--restart`")
     try:
         return path.read_bytes()
     except OSError as error:

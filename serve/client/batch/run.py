@@ -9,7 +9,7 @@ from typing import TypeAlias
 from serve.client.batch.journal import Journal, PredictionJob
 from serve.client.batch.parallel import map_in_threads
 from serve.client.batch.results import check_written_form, write_results
-from serve.client.batch.rows import ImageRows, TensorRows, read_image_rows, read_tensor_rows
+from serve.client.batch.rows import NO_FILE, ImageRows, TensorRows, read_image_rows, read_tensor_rows
 from serve.client.batch.texts import TextRows, names_inputs, read_text_rows, takes_texts
 from serve.client.errors import InvalidFileError, InvalidReplyError, UnknownModelError, UnsupportedError
 from serve.client.synchronous import Client
@@ -121,6 +121,8 @@ def _check_names(request: PredictionRequest) -> None:
         raise InvalidFileError(
             f"`{source}` is neither a folder of images nor a file that ends in {' or '.join(SUFFIXES)}"
         )
+    if os.path.exists(source) and not os.path.isfile(source) and not os.path.isdir(source):
+        raise InvalidFileError(f"`{source}` {NO_FILE}")
     if os.path.exists(source) and os.path.exists(target) and source.samefile(target):
         raise InvalidFileError(f"`{target}` is the input; name another file for the result")
     if source.is_dir() and request.outputs:

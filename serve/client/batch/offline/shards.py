@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from serve.client.batch.offline.batches import Batch
+from serve.client.batch.rows import NO_FILE
 from serve.client.errors import ChangedFileError, InvalidFileError
 
 SHARD_BYTES = 32 * 2**20
@@ -122,9 +123,7 @@ def read_stamp(path: Path) -> tuple[int, int]:
     if stat.S_ISDIR(status.st_mode):
         return 0, status.st_mtime_ns
     if not stat.S_ISREG(status.st_mode):
-        raise InvalidFileError(
-            f"`{path}` is a pipe or a device, which cannot be read twice; save it as a file"
-        )
+        raise InvalidFileError(f"`{path}` {NO_FILE}")
     return status.st_size, status.st_mtime_ns
 
 

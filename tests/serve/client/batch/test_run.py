@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,6 +186,25 @@ def test_an_image_that_the_server_refuses_is_named(folder: Path, place: int, mes
     request = PredictionRequest("double", None, folder, folder / "out.csv", batch=2, parallel=1)
     with pytest.raises(InvalidFileError, match=f"{message} is neither"):
         predict_file(Refusing(), request, quiet)
+
+
+def test_an_image_that_is_overwritten_while_a_run_goes_on_is_noticed(folder: Path) -> None:
+    class Overwriting(Doubling):
+        def predict(self, model: str, instances: object, version: str | None = None) -> Predictions:
+            (folder / "c.png").write_bytes(b"another image")
+            return Predictions([{"y": [1.5], "length": 7}] * 2, ())
+
+    request = PredictionRequest("double", None, folder, folder / "out.csv", batch=2, parallel=1)
+    with pytest.raises(InvalidFileError, match=r"c\.png` is not what it was when the run began"):
+        predict_file(Overwriting(), request, quiet)
+
+
+def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "in.csv")
+    with pytest.raises(InvalidFileError, match="is a pipe or a device"):
+        predict_file(
+            Doubling(), PredictionRequest("d", None, tmp_path / "in.csv", tmp_path / "out.csv"), quiet
+        )
 
 
 def test_a_prediction_without_an_output_is_refused(folder: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from serve.client.batch.offline.batches import ArrayBatch, Batch, Instance, InstanceBatch
 from serve.client.batch.offline.model import LocalModel
+from serve.client.errors import InvalidFileError
 from serve.engine.signature import Array
 
 
@@ -25,6 +26,12 @@ def answer_arrays(model: LocalModel, arrays: Mapping[str, Array], batch: int = 3
 
     Raises `InvalidFileError`, or an `EngineError`, for rows that are none of the model's.
     """
+    names, lengths = [spec.name for spec in model.metadata.inputs], {len(array) for array in arrays.values()}
+    if set(arrays) != set(names) or len(lengths) != 1:
+        shapes = {name: list(array.shape) for name, array in arrays.items()}
+        raise InvalidFileError(
+            f"expected as many rows for each of the inputs `{names}`, got arrays of `{shapes}`"
+        )
     return _answer(model, ArrayBatch(1, model.metadata.inputs, arrays), batch)
 
 
@@ -37,6 +44,8 @@ def answer_instances(model: LocalModel, instances: Sequence[Instance], batch: in
 
 
 def _answer(model: LocalModel, rows: Batch, batch: int) -> dict[str, Array]:
+    if not len(rows):
+        raise InvalidFileError("there is no row; expected at least one")
     parts = [
         model.answer(rows.part(start, min(start + batch, len(rows))), ())
         for start in range(0, len(rows), batch)

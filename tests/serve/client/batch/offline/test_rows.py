@@ -48,3 +48,21 @@ def test_a_long_text_in_a_column_leaves_the_others_short(tmp_path: Path) -> None
     assert isinstance(batch, ArrayBatch)
     assert batch.arrays["t"].nbytes < 2**20
     assert batch.arrays["t"].tolist() == texts
+
+
+def test_arrays_that_are_not_those_of_the_inputs_are_refused(double: Path) -> None:
+    model = load_once(double)
+    for arrays in ({}, {"y": GIVEN}, {"x": GIVEN, "y": GIVEN[:1]}):
+        with pytest.raises(InvalidFileError, match=r"for each of the inputs `\['x'\]`"):
+            answer_arrays(model, arrays)
+    two = ModelOfTwo()
+    with pytest.raises(InvalidFileError, match=r"'a': \[1\], 'b': \[2\]"):
+        answer_arrays(two, {"a": np.zeros(1), "b": np.zeros(2)})  # type: ignore[arg-type]
+    with pytest.raises(InvalidFileError, match="there is no row"):
+        answer_arrays(model, {"x": GIVEN[:0]})
+    with pytest.raises(InvalidFileError, match="there is no row"):
+        answer_instances(model, [])
+
+
+class ModelOfTwo:
+    metadata = metadata(a=TensorMetadata("a", "FP32", (-1,)), b=TensorMetadata("b", "FP32", (-1,)))

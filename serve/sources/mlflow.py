@@ -20,7 +20,7 @@ from serve.engine.errors import quote
 from serve.engine.repository import MAX_DEPTH, MAX_FILES, MODEL_FILE, NAME, SUFFIX, VERSION
 from serve.sources.errors import SourceError
 from serve.sources.source import Download, Source, SourceFile
-from serve.sources.web import WebClient, parse_object, parse_url, read_pieces, require_fine
+from serve.sources.web import WebClient, parse_object, parse_url, read_pieces, require_fine, require_plain
 
 URI = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>[1-9][0-9]{0,17})|@(?P<alias>[^/@]+))?")
 SIZE = re.compile(r"[0-9]{1,18}")
@@ -223,8 +223,10 @@ def _name_model(files: list[SourceFile]) -> list[SourceFile]:
 
 def _read_credentials() -> httpx.Auth | None:
     """By MLflow's own variables: a token, or a user and a password."""
-    token, user = os.environ.get("MLFLOW_TRACKING_TOKEN"), os.environ.get("MLFLOW_TRACKING_USERNAME")
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN", "").strip()  # files of secrets end with a new line
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
     if token:
+        require_plain(token, "MLFLOW_TRACKING_TOKEN")
         return BearerAuth(token)
     return httpx.BasicAuth(user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if user else None
 

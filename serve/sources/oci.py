@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -25,7 +24,7 @@ from serve.engine.repository import DESCRIBING, VERSION
 from serve.sources.address import is_own
 from serve.sources.errors import SourceError
 from serve.sources.source import Download, SourceFile
-from serve.sources.web import WebClient, parse_object, parse_url, read_pieces, require_fine
+from serve.sources.web import WebClient, parse_object, parse_url, read_pieces, require_fine, require_plain
 
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -172,16 +171,16 @@ def _read_layer(layer: object, what: str) -> SourceFile:
 
 def read_credentials(registry: str) -> str:
     """What the registry's user is asked for, as Docker's own configuration has it; empty without one."""
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    folder = Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))
     try:
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # services have homes such as /dev/null
         return ""
     except (OSError, ValueError) as error:
         raise SourceError(f"`{folder / 'config.json'}` cannot be read as Docker's configuration") from error
     auths = content.get("auths") if isinstance(content, dict) else None
     for name, entry in (auths if isinstance(auths, dict) else {}).items():
-        host = urlsplit(name if "://" in name else f"//{name}").netloc
+        host = name.rpartition("://")[2].partition("/")[0]
         if host == registry and isinstance(entry, dict):
             return _read_entry(entry, registry)
     return ""
@@ -189,7 +188,8 @@ def read_credentials(registry: str) -> str:
 
 def _read_entry(entry: dict[str, object], registry: str) -> str:
     auth, user, password = entry.get("auth"), entry.get("username"), entry.get("password")
-    if isinstance(auth, str) and auth:
+    if isinstance(auth, str) and auth.strip():
+        require_plain(auth.strip(), f"`auth` of `{registry}` in Docker's configuration")
         return auth.strip()
     if isinstance(user, str) and isinstance(password, str):
         return base64.b64encode(f"{user}:{password}".encode()).decode()

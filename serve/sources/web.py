@@ -90,6 +90,12 @@ def parse_object(content: bytes, what: str) -> dict[str, object]:
     return found
 
 
+def require_plain(secret: str, name: str) -> None:
+    """Raises `SourceError` for what no header can hold; errors of HTTP's own would show it."""
+    if not secret.isascii() or not secret.isprintable():
+        raise SourceError(f"{name} has a character that is not printable ASCII")
+
+
 def require_fine(response: httpx.Response, content: bytes = b"") -> None:
     """Raises `SourceError` with what the server said, unless it said yes."""
     if response.is_success:

@@ -126,6 +126,23 @@ def test_credentials_go_to_the_registry_alone(
     assert {authorization for path, authorization in registry.asked if path != "/cdn"} == {"Bearer t0ken"}
 
 
+@pytest.mark.parametrize("secret", ["t0ken\nmore", "t\u00f6ken"])
+def test_a_token_that_no_header_can_hold_is_not_shown(
+    registry: ScriptedServer, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", secret)
+    with pytest.raises(SourceError, match=r"^MLFLOW_TRACKING_TOKEN has a character .* ASCII$"):
+        list(MlflowSource("models:/net/3").list_files())
+
+
+def test_a_token_from_a_file_may_end_with_a_new_line(
+    registry: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken\n")
+    list(MlflowSource("models:/net/3").list_files())
+    assert {authorization for _, authorization in registry.asked} == {"Bearer t0ken"}
+
+
 def _only(source: MlflowSource) -> Iterator[SourceFile]:
     return (file for file in source.list_files() if file.path.endswith("model.onnx"))
 

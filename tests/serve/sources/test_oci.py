@@ -196,6 +196,7 @@ def test_an_error_never_has_the_password(scripted: ScriptedServer, tmp_path: Pat
     ("content", "message"),
     [
         ('{"auths": {"r.example": {}}}', "keeps the password of `r.example` in another program"),
+        ('{"auths": {"http://[": {}, "r.example": {"auth": "a\\nb"}}}', "has a character .* ASCII$"),
         ("rubbish", "cannot be read as Docker's configuration"),
     ],
 )
@@ -207,6 +208,12 @@ def test_credentials_that_cannot_be_read_are_said(
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(SourceError, match=message):
         read_credentials("r.example")
+
+
+def test_a_home_that_is_no_folder_has_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
+    monkeypatch.setenv("HOME", "/dev/null")
+    assert read_credentials("r.example") == ""
 
 
 def test_addresses() -> None:

@@ -33,11 +33,7 @@ def replace_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    try:
-        sync(path.parent)
-    except OSError as error:
-        if error.errno not in _UNSYNCED:
-            raise
+    sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -96,9 +92,18 @@ def _require_replaceable(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """The file's content, or the folder's list of names, is on the disk; raises OSError."""
+    """The file's content is on the disk; raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """The folder's list of names is on the disk, where the file system can do that; raises OSError."""
+    try:
+        sync(path)
+    except OSError as error:
+        if error.errno not in _UNSYNCED:
+            raise

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from adaptact.files import replace_file, sync
+from adaptact.files import replace_file, sync_folder
 from serve.engine.repository import NAME, VERSION
 from serve.sources.errors import SourceError
 from serve.sources.parts import Key, Part
@@ -166,7 +166,7 @@ class LocalCopy:
             if replaced.exists():
                 replaced.rename(place)
             raise
-        sync(place.parent)
+        sync_folder(place.parent)
         shutil.rmtree(replaced, ignore_errors=True)
 
     def _settle(self) -> None:
@@ -209,4 +209,4 @@ def _write_record(folder: Path, record: dict[str, CopiedFile]) -> None:
 
 def _sync_folders(folder: Path) -> None:
     for parent, _, _ in os.walk(folder):
-        sync(Path(parent))
+        sync_folder(Path(parent))

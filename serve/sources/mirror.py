@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from time import time
 
 from serve.engine.errors import quote
@@ -19,6 +20,7 @@ log = logging.getLogger("adaptact")
 MAX_FAILURES = 3
 """So many parts in a row that do not arrive mean that the source is away."""
 LONGEST_PAUSE_SECONDS = 3600.0
+UNWRITTEN = "the copy cannot be written: %s"
 
 
 def synchronise(
@@ -28,7 +30,7 @@ def synchronise(
 
     `is_first` waits for another server that does the same, removes what is damaged of the copy, and tries
     again what was refused. A source that is away leaves the copy as it is; the status says why. Raises
-    `SourceError` where the copy cannot be used, and `OSError` where it cannot be written.
+    `SourceError` and `OSError` where the copy cannot be used.
     """
     copy = LocalCopy(options.folder)
     with copy.lock(waits=is_first) as is_ours:
@@ -47,7 +49,7 @@ def synchronise(
         except SourceError as failure:
             error = str(failure)
         except OSError as failure:
-            error = f"the copy cannot be written: {failure.strerror or failure}"
+            error = UNWRITTEN % (failure.strerror or failure)
         now = time()
         status = SourceStatus(
             url=options.url,
@@ -59,7 +61,10 @@ def synchronise(
             bytes=before.bytes + synchronisation.bytes,
             refusals={**(before.refusals if error else {}), **synchronisation.refusals},
         )
-        write_status(options.folder, status)
+        try:
+            write_status(options.folder, status)
+        except OSError as failure:  # what is there can be served all the same
+            status = replace(status, is_up=False, error=UNWRITTEN % (failure.strerror or failure))
         return status
 
 

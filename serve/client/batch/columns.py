@@ -44,8 +44,8 @@ def assign_columns(header: Sequence[str], model: ModelMetadata) -> Mapping[str, 
     missing = [name for name in names if name not in named]
     if unknown or missing:
         raise InvalidFileError(
-            f"the columns do not fit model `{model.name}`: no input for {_list_names(unknown)}, "
-            f"no column for {_list_names(missing)}; its inputs: {_list_names(names)}"
+            f"the columns do not fit model `{model.name}`: no input for {list_names(unknown)}, "
+            f"no column for {list_names(missing)}; its inputs: {list_names(names)}"
         )
     return {
         spec.name: _order_columns(
@@ -84,13 +84,15 @@ def _order_named(header: Sequence[str], columns: Sequence[str], model: str) -> l
     if not columns:
         return list(range(len(header)))
     if sorted(header) != sorted(columns):
-        unknown = [name for name in header if name not in columns]
-        missing = [name for name in columns if name not in header]
+        known, given = set(columns), set(header)
+        unknown = [name for name in header if name not in known]
+        missing = [name for name in columns if name not in given]
         raise InvalidFileError(
-            f"the columns do not fit model `{model}`, which does not know {_list_names(unknown)} and lacks "
-            f"{_list_names(missing)}; its columns, each once: {_list_names(columns)}"
+            f"the columns do not fit model `{model}`, which does not know {list_names(unknown)} and lacks "
+            f"{list_names(missing)}; its columns, each once: {list_names(columns)}"
         )
-    return [header.index(name) for name in columns]
+    places = {name: place for place, name in enumerate(header)}
+    return [places[name] for name in columns]
 
 
 def _order_columns(spec: TensorMetadata, columns: Sequence[tuple[tuple[int, ...], int]]) -> list[int]:
@@ -122,7 +124,8 @@ def is_compatible(shape: Sequence[int], expected: Sequence[int]) -> bool:
     )
 
 
-def _list_names(names: Iterable[str]) -> str:
+def list_names(names: Iterable[str]) -> str:
+    """The first of the names, each shortened, for a message."""
     quoted = [f"`{name[:100]}`" for name in names]
     return ", ".join(quoted[:10]) + (", ..." if len(quoted) > 10 else "") or "none"
 

@@ -12,7 +12,7 @@ from tokenize import TokenError
 
 import numpy as np
 
-from serve.client.batch.columns import assign_columns, cast_to_input, parse_rows
+from serve.client.batch.columns import assign_columns, cast_to_input, list_names, parse_rows
 from serve.client.errors import (
     ChangedFileError,
     ClientError,
@@ -82,7 +82,8 @@ def read_npz(path: Path, model: ModelMetadata) -> dict[str, Array]:
         arrays = {names[0]: next(iter(arrays.values()))}
     if set(arrays) != set(names):
         raise InvalidFileError(
-            f"`{path}` holds the arrays `{sorted(arrays)}`, model `{model.name}` takes `{names}`"
+            f"`{path}` holds the arrays {list_names(sorted(arrays))}, model `{model.name}` takes "
+            f"{list_names(names)}"
         )
     return {spec.name: cast_to_input(spec, arrays[spec.name]) for spec in model.inputs}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from serve.client.batch.columns import list_names
 from serve.client.batch.rows import INSTANCE, read_answers, read_table
 from serve.client.calls import Instance
 from serve.client.errors import ClientError, InvalidFileError, InvalidInputError
@@ -92,7 +93,7 @@ def find_texts(path: Path, header: Sequence[str], model: str) -> tuple[int, int 
     place = 0 if len(header) == 1 else _find(header, TEXT)
     if place is None:
         raise InvalidFileError(
-            f"`{path}` has no column `{TEXT}`, which model `{model}` takes, but `{header}`"
+            f"`{path}` has no column `{TEXT}`, which model `{model}` takes, but {list_names(header)}"
         )
     pair = _find(header, PAIR)
     _refuse_misspelt(path, header if pair is None else ())

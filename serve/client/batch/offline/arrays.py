@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from serve.client.batch.columns import cast_to_input
+from serve.client.batch.columns import cast_to_input, list_names
 from serve.client.batch.offline.batches import ArrayBatch, Batch
 from serve.client.batch.offline.shards import Shard, ShardSize, read_stamp
 from serve.client.batch.rows import UNREADABLE
@@ -163,7 +163,8 @@ def _fit(path: Path, arrays: Mapping[str, StoredArray], model: ModelMetadata) ->
         arrays = {names[0]: next(iter(arrays.values()))}
     if set(arrays) != set(names) or not names:
         raise InvalidFileError(
-            f"`{path}` holds the arrays `{sorted(arrays)}`, model `{model.name}` takes `{names}`"
+            f"`{path}` holds the arrays {list_names(sorted(arrays))}, model `{model.name}` takes "
+            f"{list_names(names)}"
         )
     for spec in model.inputs:
         array = arrays[spec.name]

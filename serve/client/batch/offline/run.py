@@ -8,7 +8,7 @@ from typing import Protocol
 
 from serve.client.batch.journal import Journal, PredictionJob
 from serve.client.batch.offline.answers import AnswerOptions, answer_shard, fill_rows, has_answer
-from serve.client.batch.offline.model import LocalModel
+from serve.client.batch.offline.model import FILE, LocalModel
 from serve.client.batch.offline.model_files import ModelFiles, read_model_files
 from serve.client.batch.offline.opening import open_sources
 from serve.client.batch.offline.shards import (
@@ -90,6 +90,7 @@ def predict_offline(
         size = ShardSize.choose(options.batch, model.answer_bytes)
         sources = open_sources(request.source, model.metadata)
         _require_apart(request, sources)
+        _require_names(request, model, sources)
         plan = plan_shards(sources, size, options.fixed)
         job = _describe_job(request, files, model, options, plan)
         if request.restart or journal.job is None:
@@ -126,15 +127,26 @@ def _require_apart(request: OfflineRequest, sources: Sequence[Source]) -> None:
         raise InvalidFileError(f"`{target}` would lie among the inputs; name a file in another folder")
 
 
+def _require_names(request: OfflineRequest, model: LocalModel, sources: Sequence[Source]) -> None:
+    """Raises `InvalidFileError` for an output whose name the result has for something else."""
+    has_images = sources[0].path.is_dir()
+    reserved = KEPT if request.keep_going else (FILE,) if has_images else ()
+    given = request.outputs or [spec.name for spec in model.metadata.outputs]
+    taken = next((name for name in given if name in reserved), None)
+    if taken is not None:
+        whose = "folders of images" if has_images and taken == FILE else "`--keep-going`"
+        raise InvalidFileError(
+            f"the model has an output `{taken}`, which results of {whose} have of their own; choose others "
+            "with `--only`"
+        )
+
+
 def _choose_options(request: OfflineRequest, model: LocalModel) -> AnswerOptions:
     """Batches of the size that was asked for, or of the only one that the model takes."""
     try:
         model.check_outputs(request.outputs)
     except InvalidInputError as error:
         raise InvalidFileError(str(error)) from error
-    taken = [spec.name for spec in model.metadata.outputs if spec.name in KEPT]
-    if request.keep_going and taken:
-        raise InvalidFileError(f"the model has an output `{taken[0]}`, which `--keep-going` has of its own")
     fixed = read_fixed_rows(model.metadata)
     return AnswerOptions(fixed or request.batch, request.outputs, fixed, request.keep_going)
 

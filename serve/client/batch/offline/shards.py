@@ -13,6 +13,8 @@ from serve.client.errors import ChangedFileError, InvalidFileError
 
 SHARD_BYTES = 32 * 2**20
 SHARD_ROWS = 65_536
+MOST_SHARDS = 2**22
+"""So many are planned at most: a few bytes of a Parquet file may say that it has any number of rows."""
 ANSWER_BYTES = 16 * 2**20
 
 
@@ -96,6 +98,11 @@ def plan_shards(sources: Sequence[Source], size: ShardSize, fixed: int | None) -
         digest.update(f"{source.path.name}\0{source.fingerprint()}\0".encode("utf-8", "surrogateescape"))
         first = 0
         for rows, place in source.cut(size):
+            if len(shards) == MOST_SHARDS:
+                raise InvalidFileError(
+                    f"`{source.path}` says that it has more rows than {MOST_SHARDS} shards hold, at most "
+                    f"{MOST_SHARDS * size.rows}; if that is so, predict parts of them"
+                )
             shards.append(Shard(number, start + first, first, rows, place))
             digest.update(f"{rows} ".encode())
             first += rows

@@ -106,6 +106,7 @@ def test_another_model_is_another_run(predict: Predict, tmp_path: Path, double: 
         predict(tmp_path / "in.csv")
 
 
+PHOTOS = {"format": 1, "classes": ["red", "green", "blue"], "preprocessing": {}}
 BROKEN = """x[0],x[1],x[2]
 1,2,3
 4,five,6
@@ -193,12 +194,11 @@ def test_images_are_answered_by_name(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = pytest.importorskip("PIL.Image")
-    manifest = {"format": 1, "classes": ["red", "green", "blue"], "preprocessing": {}}
     text = (
         "colours (float[N, 3, 2, 2] x) => (float[N, 3] y) {\n"
         "axes = Constant<value = int64[2] {2, 3}>()\n y = ReduceMax<keepdims = 0>(x, axes) }"
     )
-    model = models.put(tmp_path / "models", "colours", models.with_manifest(models.model(text), manifest))
+    model = models.put(tmp_path / "models", "colours", models.with_manifest(models.model(text), PHOTOS))
     (tmp_path / "images").mkdir()
     for name, colour in {"a.png": (0, 0, 255), "c.png": (255, 0, 0)}.items():
         image.new("RGB", (2, 2), colour).save(tmp_path / "images" / name)
@@ -223,3 +223,16 @@ def test_an_output_without_a_row_for_each_is_no_fault_of_rows(predict: Predict, 
     for keep_going in (False, True):
         with pytest.raises(InvalidReplyError, match="it has no answer for each; choose other outputs"):
             predict(tmp_path / "in.npz", model=model, keep_going=keep_going)
+
+
+def test_an_output_with_a_name_of_the_result_is_refused(predict: Predict, tmp_path: Path) -> None:
+    text = "two (float[N, 3] x) => (float[N, 3] y, float[N, 3] file) { y = Add(x, x)\n file = Add(x, x) }"
+    model = models.put(tmp_path / "models", "two", models.with_manifest(models.model(text), PHOTOS))
+    np.savez(tmp_path / "in.npz", x=GIVEN)
+    with pytest.raises(InvalidFileError, match="has an output `file`, which results of `--keep-going` have"):
+        predict(tmp_path / "in.npz", model=model, keep_going=True)
+    assert predict(tmp_path / "in.npz", model=model, keep_going=True, outputs=("y",)).rows == 100
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").touch()
+    with pytest.raises(InvalidFileError, match="which results of folders of images have of their own"):
+        predict(tmp_path / "images", model=model)

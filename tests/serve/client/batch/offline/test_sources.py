@@ -5,6 +5,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import IO
@@ -16,11 +17,12 @@ from pyarrow import parquet
 
 from serve.client import InvalidFileError, TensorMetadata
 from serve.client.batch.columns import cast_to_input
-from serve.client.batch.offline import arrays, lines
+from serve.client.batch.offline import arrays, lines, shards
 from serve.client.batch.offline.batches import ArrayBatch, InstanceBatch, TableBatch, UnreadableRow
 from serve.client.batch.offline.opening import open_sources
 from serve.client.batch.offline.shards import Shard, ShardSize, plan_shards
 from serve.engine.signature import Array
+from serve.protocol.descriptions import DescribedPart
 from tests.serve.client.batch.doubling import metadata
 from tests.serve.client.batch.offline.conftest import GIVEN, Predict, load
 
@@ -253,3 +255,23 @@ def test_texts_in_an_array_are_those_of_a_model(tmp_path: Path, texts: list[obje
     taken = cast_to_input(batch.specs[0], batch.arrays["t"])
     assert taken.dtype == np.object_
     assert taken.tolist() == ["a", "é"]
+
+
+def test_a_file_that_claims_any_number_of_rows_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet.write_table(pa.table({"t": ["a"] * 7, "u": ["b"] * 7}), tmp_path / "in.parquet")
+    sources = open_sources(tmp_path / "in.parquet", TEXTS)
+    monkeypatch.setattr(shards, "MOST_SHARDS", 3)
+    assert plan_shards(sources, ShardSize(1, 3), None).rows == 7
+    with pytest.raises(InvalidFileError, match="more rows than 3 shards hold, at most 6"):
+        plan_shards(sources, ShardSize(1, 2), None)
+
+
+def test_the_names_of_many_columns_are_not_all_in_an_error(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(",".join(f"column{place}" for place in range(5000)) + "\n")
+    tokenizer = {"tokenizer": DescribedPart({"truncates": True}, "tokenizer.json")}
+    for model in (TEXTS, replace(TEXTS, description=tokenizer)):
+        with pytest.raises(InvalidFileError, match=r"`column9`, \.\.\.") as caught:
+            open_sources(tmp_path / "in.csv", model)
+        assert len(str(caught.value)) < 1000

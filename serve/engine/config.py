@@ -77,6 +77,8 @@ def read_config(path: Path, defaults: ModelConfig) -> ModelConfig:
 
 def read_content(path: Path) -> dict[str, Any]:
     """All that the file holds, empty if there is none; raises `ConfigError` if it cannot be read."""
+    if path.is_fifo():
+        raise ConfigError(f"`{CONFIG_FILE}` is a pipe, expected a file")
     try:
         with path.open("rb") as stream:
             text = stream.read(MAX_FILE_BYTES + 1)
@@ -122,5 +124,7 @@ def _describe_values(key: str) -> str:
         return f"one of: {quote_names(schema['enum'])}"
     if "pattern" in schema:
         return "`all` or `latest:n` with n from 1"
+    if schema["type"] == "boolean":
+        return "`true` or `false`"
     kind = "whole number" if schema["type"] == "integer" else "number"
     return f"a {kind} from {schema['minimum']} to {schema['maximum']}"

@@ -44,14 +44,14 @@ class OnDemandLifecycle(ModelLifecycle):
             return True
 
     def _load_or_leave(self, name: str, files: Sequence[ModelFile]) -> None:
-        """Load the name, or leave it to a request where there is no memory for it."""
+        """Load or refuse the name, or leave it to a request where there is no memory for it."""
         fingerprints = read_fingerprints(files)
         self._forget_changed(name, fingerprints)
         sizes = self._count_versions(name, files)
         others = [other for other in self._catalogue.names() if other != name]
         served = [model for other in others for model in self._catalogue.served(other).values()]
         fits = name not in self.room.unloaded and self.room.admits(name, sizes, served)
-        if fits or self._catalogue.served(name):
+        if fits or not sizes or self._catalogue.served(name):
             self._update(name, files)
             return
         self._tried[name] = fingerprints

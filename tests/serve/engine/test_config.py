@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ def test_a_file_says_what_differs_from_the_defaults(tmp_path: Path) -> None:
         ("batch_rows = true", "expected a whole number"),
         ('queue_seconds = "1"', "expected a number from 0.001 to 86400.0"),
         ("queue_seconds = nan", "expected a number"),
+        ('pinned = "yes"', "`pinned` is `yes`, expected `true` or `false`"),
         ('batching = "maybe"', "expected one of: `auto`, `on`, `off`"),
         ("batching = [1]", "expected one of"),
         ('versions = "latest:0"', "expected `all` or `latest:n`"),
@@ -61,6 +63,18 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / CONFIG_FILE).mkdir()
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         read_config(tmp_path / CONFIG_FILE, ModelConfig())
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / CONFIG_FILE)
+    with pytest.raises(ConfigError, match="is a pipe"):
+        read_config(tmp_path / CONFIG_FILE, ModelConfig())
+
+
+def test_every_key_says_what_it_takes() -> None:
+    for key in ModelConfig.__dataclass_fields__:
+        with pytest.raises(ConfigError, match=f"`{key}` is `None`, expected "):
+            override_config({key: None}, ModelConfig())
 
 
 def test_the_configuration_of_a_request_is_checked_alike() -> None:

@@ -111,3 +111,21 @@ def test_what_requests_take_while_a_model_is_loaded_again_is_not_counted(
     monkeypatch.setattr("serve.engine.model_loader.measure_memory", lambda *_, **__: much)
     assert run(ask(engine, "m1")) == [1.0]
     assert engine.names() == ["m0", "m1"]
+
+
+def test_a_configuration_that_is_refused_while_its_model_is_unloaded_is_said(
+    opened: Opened, tmp_path: Path
+) -> None:
+    put_models(tmp_path, 3)
+    engine = opened(memory=TWO)
+    config = tmp_path / "m2" / "config.toml"
+    config.write_text("pinned = 3\n")
+    for _ in range(2):
+        engine._lifecycle.follow_folder()
+    with pytest.raises(ModelUnavailableError, match="expected `true` or `false`"):
+        run(ask(engine, "m2"))
+    assert engine.names() == ["m0", "m1"]
+    config.unlink()
+    for _ in range(2):
+        engine._lifecycle.follow_folder()
+    assert run(ask(engine, "m2")) == [2.0]

@@ -21,6 +21,8 @@ from serve.sources.parts import Key, Part
 OWN = ".source"
 """The folder in the copy with what is no model, and the record in a part's folder."""
 STAGING, REPLACED, LOCK = "arriving", "replaced", "lock"
+EMPTY = {"lost+found"}
+"""What a disk of its own has that holds nothing."""
 LARGEST_RECORD = 4 * 2**20
 
 
@@ -42,7 +44,7 @@ class LocalCopy:
         self.folder = folder
         self.own = folder / OWN
         try:
-            if not self.own.is_dir() and folder.exists() and any(folder.iterdir()):
+            if not self.own.is_dir() and folder.exists() and {path.name for path in folder.iterdir()} - EMPTY:
                 raise SourceError(f"folder `{folder}` holds other files; name an empty one for the copy")
             self.own.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote as encode
 from urllib.parse import urlsplit
@@ -79,7 +80,8 @@ class MlflowSource:
             query = {"name": found.model, "version": found.version}
             answer = self._ask("model-versions/get-download-uri", query)
             uri = self._resolve(str(answer.get("artifact_uri", "")))
-            for file in _name_model(list(self._list_artefacts(uri))):
+            # One file too many refuses the version, whatever else a bucket holds.
+            for file in _name_model(list(islice(self._list_artefacts(uri), MAX_FILES + 1))):
                 yield replace(file, path=f"{folder}/{file.path}", stamp=f"{file.stamp} {found.created}")
 
     def open(self, file: SourceFile) -> Download:

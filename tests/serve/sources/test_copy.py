@@ -9,6 +9,12 @@ from serve.sources import mirror
 from tests.serve.sources.doubles import Mirrored
 
 
+def test_the_root_of_a_disk_is_an_empty_folder(mirrored: Mirrored) -> None:
+    (mirrored.folder / "lost+found").mkdir(parents=True)
+    assert mirrored.synchronise().error == ""
+    assert mirrored.list_files() == mirrored.source.files
+
+
 def test_a_file_system_that_does_not_sync_folders_takes_a_copy(
     mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from serve.engine.repository import MAX_FILES
 from serve.sources import mlflow
 from serve.sources.errors import SourceError
 from serve.sources.mlflow import MlflowSource
@@ -79,6 +80,21 @@ def test_artefacts_in_a_bucket_are_read_from_it_whatever_their_names_are(
     source = MlflowSource("models:/net/3")
     contents = {file.path: b"".join(source.open(file).pieces) for file in list(source.list_files())}
     assert contents == {"net/3/model.onnx": b"net", "net/3/data/w.bin": b"weights"}
+
+
+def test_a_bucket_without_end_is_not_listed_to_its_end(
+    registry: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("obstore")
+    from serve.sources import s3  # noqa: PLC0415  # it needs obstore
+
+    def list_without_end(_: object) -> Iterator[SourceFile]:
+        for number in range(10**9):
+            yield SourceFile(f"{number}.bin", 1, "stamp")
+
+    monkeypatch.setattr(s3.S3Source, "list_files", list_without_end)
+    registry.answers[f"{API}model-versions/get-download-uri"] = say(artifact_uri="s3://bucket/7/m")
+    assert len(list(MlflowSource("models:/net/3").list_files())) == MAX_FILES + 1
 
 
 @pytest.mark.parametrize("size", ["many", [1], True, -1, 1.5, "9" * 5000])

@@ -24,7 +24,7 @@ PROGRAM = "haproxy"
 START_SECONDS = 30.0
 ANSWER_SECONDS = 5.0
 LONGEST_SOCKET_PATH = 90
-"""HAProxy adds a suffix to it, and the system allows 107 characters."""
+"""HAProxy adds a suffix to it, and the system allows 107 bytes."""
 SHOWN_CHARACTERS, SHOWN_BYTES = 300, 16 * 2**10
 SUMS = "Fatal errors", "Error(s) found"
 """Lines that only say that there are others."""
@@ -41,7 +41,7 @@ class HaProxy:
         self._socket, self._file = folder / "haproxy.sock", folder / "haproxy.cfg"
         self._started: list[subprocess.Popen[bytes]] = []
         """Of these one runs, and others that end."""
-        if len(str(self._socket)) > LONGEST_SOCKET_PATH:
+        if len(os.fsencode(self._socket)) > LONGEST_SOCKET_PATH:
             raise ClusterError(f"`{folder}` is too long for the path of a socket; choose another `--state`")
         if shutil.which(PROGRAM) is None:
             raise ClusterError(f"`{PROGRAM}` is not installed; on Debian: apt-get install {PROGRAM}")

@@ -104,6 +104,11 @@ def require_possible(settings: Settings) -> None:
             f"`--experiments-store {settings.experiments_store}` is a folder, which replicas cannot share; "
             "expected a `postgresql://` URL"
         )
+    if settings.replica_gpus > 1 and not settings.replica_gpus.is_integer():
+        raise ClusterError(
+            f"`--replica-gpus {settings.replica_gpus:g}` is no share of one GPU and no whole number; "
+            "expected such as 0.5 or 2"
+        )
     if settings.min_replicas > settings.max_replicas:
         raise ClusterError(
             f"`--min-replicas {settings.min_replicas}` is more than `--max-replicas {settings.max_replicas}`"

@@ -53,6 +53,11 @@ def test_certificates_are_for_the_proxy_s_user_only_and_go_with_the_next_ones(tm
         assert (folder / "other.pem").exists()
 
 
+def test_the_path_of_a_socket_is_short_in_bytes() -> None:
+    with pytest.raises(ClusterError, match="is too long for the path of a socket"):
+        HaProxy(Path("/tmp", "模型" * 15), OPTIONS)
+
+
 def test_why_it_does_not_start_is_of_this_time(tmp_path: Path) -> None:
     (tmp_path / "haproxy.log").write_text("[ALERT] the reason of yesterday\n", encoding="utf-8")
     proxy = HaProxy(tmp_path, replace(OPTIONS, port=free_port(), certificate=b"none", trusted=b"none"))

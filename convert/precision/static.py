@@ -11,6 +11,7 @@ a `Reshape` to a `Concat`: for it a result is rounded only where layers read it.
 """
 
 from collections.abc import Collection, Sequence
+from copy import copy
 
 import numpy as np
 import onnx
@@ -51,15 +52,11 @@ class StaticScheme:
         provider: str = "cpu",
     ) -> None:
         self.sites = sites
-        self.ranges_by = NAMES.get(choose)
         self._gives_floats = provider in FLOAT_RESULTS
         self._graph = infer_shapes(model)
-        # Rounding that replaces a Clip must not end beyond it.
-        ends = {node.outputs[0].name for node in model.graph if node.op_type == "Clip"}
-        self._ranges = {
-            name: choose_range(values) if name in ends else choose(values)
-            for name, values in distributions.items()
-        }
+        self._distributions = distributions
+        self._clipped = {node.outputs[0].name for node in model.graph if node.op_type == "Clip"}
+        self._choose_ranges(choose)
         rows = make_rows(model)
         self._unfit = {name for name, bias in rows.items() if bias is None}
         self._biases = {
@@ -69,6 +66,20 @@ class StaticScheme:
         clamps = {node.name: node for node in model.graph if _is_clamp(node) and _is_alone_after_layer(node)}
         self._clamped = {node.outputs[0].name or "" for node in clamps.values()}
         self._carriers = {*clamps, *_find_carriers(model)}
+
+    def with_ranges(self, choose: RangeMethod) -> "StaticScheme":
+        """The same scheme with ranges that `choose` takes; the two share the graph in memory."""
+        other = copy(self)
+        other._choose_ranges(choose)
+        return other
+
+    def _choose_ranges(self, choose: RangeMethod) -> None:
+        self.ranges_by = NAMES.get(choose)
+        # Rounding that replaces a Clip must not end beyond it.
+        self._ranges = {
+            name: choose_range(values) if name in self._clipped else choose(values)
+            for name, values in self._distributions.items()
+        }
 
     def is_rounding(self, kept: Collection[RoundingSite]) -> bool:
         """Whether anything is rounded with these sites in float."""

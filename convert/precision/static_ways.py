@@ -47,11 +47,12 @@ def make_static_schemes(
     """
     smoothed, _ = smooth(model, sets)
     distributions = measure_distributions(smoothed, list_rounded_values(smoothed), sets, on_progress)
-    schemes = [StaticScheme(smoothed, sites, distributions, method, provider) for method in METHODS]
+    whole = StaticScheme(smoothed, sites, distributions, hold_all, provider)
+    schemes = [whole.with_ranges(method) for method in METHODS]
     compared = _take_first(sets)
     exact = _run(model, compared)
     best = min(schemes, key=lambda scheme: _measure_loss(exact, _run(scheme.round(()), compared)))
-    return best, StaticScheme(smoothed, sites, distributions, hold_all, provider)
+    return best, whole
 
 
 def make_plain_scheme(

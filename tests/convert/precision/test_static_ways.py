@@ -1,3 +1,5 @@
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,10 @@ from convert.artefact.file import serialise
 from convert.model_io.inputs import parse_input
 from convert.model_io.runtime import Session
 from convert.precision.distributions import Distribution
+from convert.precision.int8 import infer_shapes
 from convert.precision.ranges import NAMES, RangeMethod, hold_all
 from convert.precision.sites import find_sites
+from convert.precision.static import StaticScheme
 from convert.precision.static_ways import METHODS, make_plain_scheme, make_static_schemes
 from tests.convert.models import optimise_model
 from tests.convert.precision.networks import as_own_samples, build_network, make_samples
@@ -38,6 +42,17 @@ def test_a_scheme_names_how_its_ranges_were_chosen(
     sets = as_own_samples(make_samples(spec))
     schemes = make_static_schemes(graph, find_sites(graph, {}), sets)
     assert [scheme.ranges_by for scheme in schemes] == [NAMES[method], NAMES[hold_all]]
+
+
+def test_the_graph_is_prepared_once_for_all_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, spec, graph = build_network("rows")
+    infer = Mock(wraps=infer_shapes)
+    sites, sets = find_sites(graph, {}), as_own_samples(make_samples(spec))
+    monkeypatch.setattr(StaticScheme, "round", lambda scheme, kept: graph)
+    monkeypatch.setattr("convert.precision.static_ways.list_rounded_values", lambda model: [])
+    monkeypatch.setattr("convert.precision.static.infer_shapes", infer)
+    make_static_schemes(graph, sites, sets)
+    assert infer.call_count == 1
 
 
 def test_few_and_uneven_sets_are_compared_too() -> None:

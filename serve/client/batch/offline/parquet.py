@@ -23,6 +23,8 @@ from serve.protocol.descriptions import ModelMetadata, TensorMetadata
 
 BUFFER_BYTES = 2**20
 PIECE_BYTES = 4 * 2**20
+PIECE_TEXTS = 1024
+"""So many rows of texts are read at a time, since a file that holds each text once may be of any size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,10 @@ class ParquetFile:
 
     def read(self, shard: Shard, batch: int) -> Iterator[Batch]:
         """The rows of the columns, so many at a time."""
-        first = shard.first + 1
-        for table in self._read_tables(shard, max(1, PIECE_BYTES // self.row_bytes // batch) * batch):
+        first, rows = shard.first + 1, PIECE_BYTES // self.row_bytes
+        if TEXT in self.columns or any(spec.datatype == "BYTES" for spec in self.model.inputs):
+            rows = min(rows, PIECE_TEXTS)
+        for table in self._read_tables(shard, max(1, rows // batch) * batch):
             piece = self._make_batch(first, table)
             for start in range(0, len(piece), batch):
                 yield piece.part(start, min(start + batch, len(piece)))

@@ -7,10 +7,12 @@ from pyarrow import parquet
 
 from serve.client import InvalidFileError, TensorMetadata
 from serve.client.batch.columns import cast_to_input
+from serve.client.batch.offline import parquet as parquet_room
 from serve.client.batch.offline.batches import ArrayBatch
 from serve.client.batch.offline.opening import open_sources
 from serve.client.batch.offline.rows import answer_arrays, answer_instances, load_once
 from serve.client.batch.offline.shards import Shard
+from serve.engine.signature import Array
 from tests.serve.client.batch.doubling import metadata
 from tests.serve.client.batch.offline.conftest import GIVEN
 
@@ -48,6 +50,23 @@ def test_a_long_text_in_a_column_leaves_the_others_short(tmp_path: Path) -> None
     assert isinstance(batch, ArrayBatch)
     assert batch.arrays["t"].nbytes < 2**20
     assert batch.arrays["t"].tolist() == texts
+
+
+def test_texts_that_a_file_holds_once_are_read_a_few_rows_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    to_array = parquet_room._to_array
+
+    def note(name: str, column: pa.ChunkedArray, spec: TensorMetadata) -> Array:
+        sizes.append(column.nbytes)
+        return to_array(name, column, spec)
+
+    monkeypatch.setattr(parquet_room, "_to_array", note)
+    parquet.write_table(pa.table({"t": ["long " * 400] * 5000}), tmp_path / "in.parquet")
+    (source,) = open_sources(tmp_path / "in.parquet", metadata(t=TensorMetadata("t", "BYTES", (-1,))))
+    assert sum(map(len, source.read(Shard(0, 0, 0, 5000), 32))) == 5000
+    assert max(sizes) < 3 * 2**20
 
 
 def test_arrays_that_are_not_those_of_the_inputs_are_refused(double: Path) -> None:

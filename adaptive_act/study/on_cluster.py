@@ -6,6 +6,7 @@ on every machine, and to be the same, which their digests show.
 
 import functools
 import importlib.util
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,6 +80,8 @@ def run_elsewhere(work: SharedWork, spec: RunSpec) -> FinishedWork:
             f"on node {name_node()}: {error}; data, and code that is installed, have to be on every node, "
             "under the same path"
         ) from error
+    finally:
+        _remove_code(work.code)
     return FinishedWork(key, result, content)
 
 
@@ -135,9 +138,19 @@ def _import_code(code: Mapping[str, bytes]) -> None:
     """The source files can be imported, where nothing else has their names."""
     for name, content in code.items():
         path = _make_code_folder() / name
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    importlib.invalidate_caches()
+
+
+def _remove_code(code: Mapping[str, bytes]) -> None:
+    """Nothing but an empty folder is left on the machine: a process there is ended without notice."""
+    for top in {Path(name).parts[0] for name in code}:
+        path = _make_code_folder() / top
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _require_same_versions(expected: Mapping[str, str]) -> None:

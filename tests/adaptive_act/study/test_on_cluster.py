@@ -61,6 +61,20 @@ def test_a_node_with_another_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         run_elsewhere(work, make_run_spec(plan(), "digest", "PReLU", 0))
 
 
+def test_code_is_on_a_node_only_while_it_runs() -> None:
+    code = {"own_of_the_test.py": b"", "deep_of_the_test/__init__.py": b""}
+    there: list[list[str]] = []
+
+    def execute(spec: object, folder: Path) -> tuple[str, None]:
+        there.append(sorted(path.name for path in on_cluster._make_code_folder().iterdir()))
+        return "key", None
+
+    for _ in range(2):
+        run_elsewhere(SharedWork(execute, code), make_run_spec(plan(), "digest", "PReLU", 0))
+    assert there == [["deep_of_the_test", "own_of_the_test.py"]] * 2
+    assert list(on_cluster._make_code_folder().iterdir()) == []
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder with a module and a package of the user's own."""

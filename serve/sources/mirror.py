@@ -13,7 +13,7 @@ from serve.sources.fetching import fetch_part
 from serve.sources.options import SourceOptions
 from serve.sources.parts import Key, Part, list_parts
 from serve.sources.source import Source
-from serve.sources.status import RefusedPart, SourceStatus, read_status, write_status
+from serve.sources.status import LONGEST_REASON, RefusedPart, SourceStatus, read_status, write_status
 
 log = logging.getLogger("adaptact")
 
@@ -128,7 +128,7 @@ class Synchronisation:
         earlier, stamp = self._earlier.get(part.folder), _stamp(part)
         tries = earlier.tries + 1 if earlier is not None and earlier.stamp == stamp else 1
         pause = min(self._options.interval_seconds * 2.0 ** min(tries - 2, 30), LONGEST_PAUSE_SECONDS)
-        self.refusals[part.folder] = RefusedPart(reason, stamp, tries, time() + pause)
+        self.refusals[part.folder] = RefusedPart(reason[:LONGEST_REASON], stamp, tries, time() + pause)
 
     def _remove_gone(self, listed: set[Key]) -> None:
         """Remove what the source no longer has, as far as that is wanted."""

@@ -8,7 +8,10 @@ from adaptact.files import read_plain_text, replace_file
 from serve.sources.copy import OWN
 
 STATUS = "status.json"
-LARGEST = 8 * 2**20
+LONGEST_REASON = 200
+"""Characters; the log has all of it."""
+LARGEST = 32 * 2**20
+"""Above what refusals of every file that a source may have take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +59,5 @@ def read_status(folder: Path) -> SourceStatus:
 def write_status(folder: Path, status: SourceStatus) -> None:
     """The copy has this status; raises `OSError`."""
     with replace_file(folder / OWN / STATUS) as temporary:
-        temporary.write_text(json.dumps(asdict(status)), encoding="utf-8")
+        text = json.dumps(asdict(status), ensure_ascii=False)
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # as JSON has it

@@ -146,8 +146,8 @@ def test_the_key_is_in_no_command_to_copy(door: Any, locked: ServerProcess) -> N
     _sign_in(door, "ops")
     door.get_by_role("link", name="Try").click()
     door.get_by_label("curl", exact=True).wait_for()
-    assert "Bearer $ADAPTACT_KEY" in door.get_by_label("curl", exact=True).inner_text()
-    assert 'api_key=os.environ["ADAPTACT_KEY"]' in door.get_by_label("Python", exact=True).inner_text()
+    assert "Bearer $ADAPTACT_API_KEY" in door.get_by_label("curl", exact=True).inner_text()
+    assert 'api_key=os.environ["ADAPTACT_API_KEY"]' in door.get_by_label("Python", exact=True).inner_text()
 
 
 def test_the_key_is_sent_to_this_server_alone_and_no_cookie_is(door: Any) -> None:

@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+import serve
 from serve.settings import Settings, settings
 
 
@@ -59,6 +61,15 @@ def test_an_unknown_setting_in_the_file_is_refused() -> None:
 def test_values_out_of_range_are_refused(name: str, value: object) -> None:
     with pytest.raises(ValidationError, match=name):
         Settings.model_validate({"models": "m", name: value})
+
+
+def test_a_variable_that_the_console_names_is_no_misspelt_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(str(serve.__file__)).parent / "console" / "pages" / "try" / "request.js"
+    names = re.findall(r"ADAPTACT_\w+", page.read_text(encoding="utf-8"))
+    assert names
+    for name in names:
+        monkeypatch.setenv(name, "secret")
+    assert Settings(models=Path("m")).keys is None
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ function finish(url, content) {
 /** The call as a command; a long body is in the file `request.json`, and the key in a variable, never in the text. */
 export function writeCurl({ url, body, isLong }) {
   const lines = [`curl ${quoteShell(location.origin + url)}`];
-  if (key.value) lines.push(`  -H "Authorization: Bearer $ADAPTACT_KEY"`);
+  if (key.value) lines.push(`  -H "Authorization: Bearer $ADAPTACT_API_KEY"`);
   lines.push("  -H 'Content-Type: application/json'", `  -d ${isLong ? `@${FILE}` : quoteShell(body)}`);
   return lines.join(" \\\n");
 }
@@ -44,7 +44,7 @@ export function writePython(request, target) {
   const modules = [...(isTensors ? ["import numpy as np"] : []), "from serve.client import Client"];
   const options = [
     quotePython(location.origin),
-    ...(key.value ? [`api_key=os.environ["ADAPTACT_KEY"]`] : []),
+    ...(key.value ? [`api_key=os.environ["ADAPTACT_API_KEY"]`] : []),
   ];
   const read = request.isLong ? [`content = json.load(open("${FILE}"))`, ""] : [];
   const call = isTensors ? writeInfer(request, target) : writePredict(request, target);

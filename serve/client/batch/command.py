@@ -148,7 +148,9 @@ def _choose_way(words: Sequence[str], options: Mapping[str, Any]) -> "Predict":
     wrong = next((name for name in others if options[name]), None)
     if wrong is not None:
         option, whose = f"--{wrong.replace('_', '-')}", "a model's file" if is_server else "a server"
-        raise UsageError(f"`{option}` is for {whose}", "`adaptact predict --help` explains each argument")
+        explained = "`adaptact predict --help` explains each argument"
+        address = "; the address of a cluster is HOST:PORT, such as head:6379" if wrong == "cluster" else ""
+        raise UsageError(f"`{option}` is for {whose}", explained + address)
     return _ask_server if is_server else _run_file
 
 

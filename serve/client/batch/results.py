@@ -43,7 +43,7 @@ def write_results(path: Path, read_parts: ReadParts) -> None:
         with replace_file(path) as temporary:
             write[path.suffix.lower()](temporary, partial(_read_alike, read_parts))
     except OSError as error:
-        raise ResultFileError(f"`{path}` cannot be written: {error.strerror}") from error
+        raise ResultFileError(f"`{path}` cannot be written: {error.strerror or error}") from error
 
 
 def check_written_form(path: Path) -> None:

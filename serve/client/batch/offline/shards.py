@@ -13,7 +13,7 @@ from serve.client.errors import ChangedFileError, InvalidFileError
 
 SHARD_BYTES = 32 * 2**20
 SHARD_ROWS = 65_536
-MOST_SHARDS = 2**22
+MOST_SHARDS = 2**20
 """So many are planned at most: a few bytes of a Parquet file may say that it has any number of rows."""
 ANSWER_BYTES = 16 * 2**20
 

@@ -138,6 +138,7 @@ def test_a_folder_of_images_is_answered_with_labels(command: Command, tmp_path: 
         (["http://127.0.0.1:1", "m", "in.npz", "-o", "out.npz", "--ca", "in.npz"], "no certificates"),
         (["http://127.0.0.1:1", "in.npz", "-o", "out.npz"], "expected URL MODEL INPUT, or MODEL.onnx INPUT"),
         (["http://127.0.0.1:1", "m", "in.npz", "-o", "out.npz", "--cluster"], "`--cluster` is for a model's"),
+        (["--cluster", "head", "m.onnx", "in.npz", "-o", "out.npz"], "HOST:PORT, such as head:6379"),
         (["m.onnx", "in.npz", "-o", "out.npz"], "is no file whose name ends in `.onnx`"),
         (["m.onnx", "in.npz", "-o", "out.npz", "--version", "1"], "`--version` is for a server"),
     ],

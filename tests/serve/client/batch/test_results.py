@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
+from serve.client.batch import results
 from serve.client.batch.results import write_results
+from serve.client.errors import ResultFileError
 
 TEXTS = np.array(["long " * 4000, *[""] * 1999], np.object_)
 
@@ -40,3 +42,12 @@ def test_an_output_without_a_value_in_a_row_is_a_column_of_empty_lists(tmp_path:
     write_results(tmp_path / "out.parquet", lambda: iter([given]))
     rows = parquet.read_table(tmp_path / "out.parquet").to_pydict()
     assert rows == {"y": [[[], []]] * 2, "z": [[]] * 2}
+
+
+def test_an_error_without_a_number_says_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(results, "_write_parquet", fail)
+    with pytest.raises(ResultFileError, match="cannot be written: the disk is full"):
+        write_results(tmp_path / "out.parquet", lambda: iter([]))

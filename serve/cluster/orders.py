@@ -43,7 +43,7 @@ def make_order(settings: Settings, own_address: str, generation: str = "") -> Or
         trusted=certificate,
         connections=settings.connections,
         answer_seconds=max(60, ceil(settings.queue_seconds + settings.run_seconds) + ANSWER_RESERVE_SECONDS),
-        shares_aliases=bool(settings.experiments_store),
+        shares_state=bool(settings.experiments_store),
     )
     stop_seconds = settings.stop_grace_seconds + STOP_RESERVE_SECONDS
     return Order(spec, scaling, proxy, settings.ready_seconds, stop_seconds)

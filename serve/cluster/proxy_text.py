@@ -53,8 +53,8 @@ class ProxyOptions:
     connections: int = 4000
     answer_seconds: int = 60
     """So long a replica may take for an answer."""
-    shares_aliases: bool = False
-    """Whether replicas have their aliases from a database."""
+    shares_state: bool = False
+    """Whether replicas have their aliases and experiments from a database."""
 
 
 Slots = Mapping[str, Address]
@@ -214,13 +214,14 @@ def _write_frontend(
 def _write_refusals(options: ProxyOptions) -> Iterator[str]:
     """What would reach one replica of many. A replica decodes paths, so they are compared as it sees them."""
     yield f"    acl of_one_server path,url_dec -m beg {' '.join(PATHS_OF_ONE_SERVER)}"
-    yield "    acl of_an_alias path,url_dec -m reg ^/adaptact/v1/models/[^/]+/aliases/"
-    yield "    acl is_change method PUT DELETE"
+    state = "^/adaptact/v1/(models/[^/]+/aliases/|experiments/|feedback)"
+    yield f"    acl of_the_state path,url_dec -m reg {state}"
+    yield "    acl is_change method PUT DELETE POST"
     text = f'{{\\"error\\":\\"{OF_ONE_SERVER}\\"}}'
     answer = f'return status 403 content-type application/json string "{text}"'
     yield f"    http-request {answer} if of_one_server"
-    if not options.shares_aliases:
-        yield f"    http-request {answer} if of_an_alias is_change"
+    if not options.shares_state:
+        yield f"    http-request {answer} if of_the_state is_change"
 
 
 def _write_backend(options: ProxyOptions, name: str, slots: Slots, folder: Path) -> Iterator[str]:

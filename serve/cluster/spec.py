@@ -104,6 +104,11 @@ def require_possible(settings: Settings) -> None:
             f"`--experiments-store {settings.experiments_store}` is a folder, which replicas cannot share; "
             "expected a `postgresql://` URL"
         )
+    if settings.experiments is not None and not settings.experiments_store:
+        raise ClusterError(
+            "`--experiments` needs `--experiments-store postgresql://...` with `--cluster`: else each replica "
+            "would assign units by itself"
+        )
     if settings.replica_gpus > 1 and not settings.replica_gpus.is_integer():
         raise ClusterError(
             f"`--replica-gpus {settings.replica_gpus:g}` is no share of one GPU and no whole number; "

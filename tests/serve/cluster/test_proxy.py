@@ -76,10 +76,15 @@ def test_what_concerns_one_replica_is_refused_however_it_is_written(tmp_path: Pa
                     "/v2/repository/models/net/load",
                     "/v2/%72epository/models/net/unload",
                     "/v2/logging",
+                    "/adaptact/v1/experiments/colours:start",
+                    "/adaptact/v1/feedback:bulk",
                 )
             ]
-            assert refused == [403] * 3
-            assert client.post("/v2/repository/index").status_code == 503  # there is no replica
+            assert refused == [403] * 5
+            plan = client.post("/adaptact/v1/experiments:plan")
+            assert (
+                plan.status_code == client.post("/v2/repository/index").status_code == 503
+            )  # there is no replica
         with grpc_channel(f"127.0.0.1:{grpc}") as channel:
             call = channel.unary_unary("/inference.GRPCInferenceService/RepositoryModelLoad")
             with pytest.raises(RpcError) as caught:

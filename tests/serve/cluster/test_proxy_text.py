@@ -64,10 +64,10 @@ def test_a_slot_without_a_replica_is_in_maintenance() -> None:
     assert empty.endswith("disabled")
 
 
-def test_without_a_database_aliases_are_not_changed_through_the_proxy() -> None:
-    refusal = "if of_an_alias is_change"
+def test_without_a_database_aliases_and_experiments_are_not_changed_through_the_proxy() -> None:
+    refusal = "if of_the_state is_change"
     assert refusal in write_configuration(OPTIONS, Path("socket"), {})
-    assert refusal not in write_configuration(replace(OPTIONS, shares_aliases=True), Path("socket"), {})
+    assert refusal not in write_configuration(replace(OPTIONS, shares_state=True), Path("socket"), {})
 
 
 def state(status: str, address: Address = ONE) -> SlotState:

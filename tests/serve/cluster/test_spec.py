@@ -105,6 +105,7 @@ def test_settings_of_another_version_are_an_error_of_the_cluster() -> None:
         ({"tls_client_ca": "ca.pem"}, "--tls-client-ca"),
         ({"shared_memory": "*"}, "--shared-memory"),
         ({"experiments_store": "folder"}, "expected a `postgresql://` URL"),
+        ({"experiments": "experiments.toml"}, "`--experiments` needs `--experiments-store"),
         ({"replica_gpus": 1.5}, "`--replica-gpus 1.5` is no share of one GPU"),
         ({"min_replicas": 3}, "`--min-replicas 3` is more than `--max-replicas 1`"),
         ({"keys": "/nowhere/keys.toml"}, "`--keys` cannot be read"),

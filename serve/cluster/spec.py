@@ -106,8 +106,8 @@ def require_possible(settings: Settings) -> None:
         )
     if settings.experiments is not None and not settings.experiments_store:
         raise ClusterError(
-            "`--experiments` needs `--experiments-store postgresql://...` with `--cluster`: else each replica "
-            "would assign units by itself"
+            "`--experiments` needs `--experiments-store postgresql://...` with `--cluster`: else each "
+            "replica would assign units by itself"
         )
     if settings.replica_gpus > 1 and not settings.replica_gpus.is_integer():
         raise ClusterError(

@@ -36,11 +36,17 @@ class PlugInProvider(Provider):
             return path
         try:
             return str(import_module(self.module).get_library_path())
-        except (ImportError, FileNotFoundError) as error:
+        except (ModuleNotFoundError, FileNotFoundError) as error:
             raise ProviderError(
                 f"provider `{self.name}` was asked for, but its plug-in `{self.module}` is not installed",
                 f"`{install_line(self.extra)}`, or choose `cpu`",
             ) from error
+        except (
+            ImportError,
+            OSError,
+            AttributeError,
+        ) as error:  # of a library that it needs, or another version
+            raise self._refuse(error, self.module) from error
 
     def is_installed(self) -> bool:
         """Whether the package is there, or the variable names a library."""
@@ -72,10 +78,13 @@ class PlugInProvider(Provider):
         except Exception as error:  # a class of its own for each way to fail, without a base
             if "already registered" in str(error):
                 return  # and it has no device
-            raise ProviderError(
-                f"the plug-in of provider `{self.name}` cannot be loaded: {first_line(error)}",
-                self._load_hint(library),
-            ) from error
+            raise self._refuse(error, library) from error
+
+    def _refuse(self, error: Exception, library: str) -> ProviderError:
+        return ProviderError(
+            f"the plug-in of provider `{self.name}` cannot be loaded: {first_line(error)}",
+            self._load_hint(library),
+        )
 
     def _list_devices(self) -> list[Ort]:
         import onnxruntime as ort  # noqa: PLC0415

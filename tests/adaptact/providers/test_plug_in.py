@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from unittest.mock import Mock
 
 import onnxruntime as ort
 import pytest
@@ -88,6 +89,23 @@ def test_a_package_without_its_library_is_an_error_too(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "onnxruntime_ep_openvino", package)
     with pytest.raises(ProviderError, match="is not installed"):
         OpenVinoProvider().require()
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("libtbb.so.12: no such file"), OSError("libtbb.so.12: no such file"), None]
+)
+def test_a_package_that_is_there_and_fails_is_not_said_to_be_missing(
+    error: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ADAPTACT_OPENVINO_LIBRARY", raising=False)
+    package = ModuleType("onnxruntime_ep_openvino")
+    if error is not None:
+        package.get_library_path = Mock(side_effect=error)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "onnxruntime_ep_openvino", package)
+    reason = "libtbb.so.12: no such file" if error else "has no attribute"
+    with pytest.raises(ProviderError, match=f"cannot be loaded: .*{reason}") as caught:
+        OpenVinoProvider().find_library()
+    assert "`onnxruntime_ep_openvino` must fit this ONNX Runtime" in str(caught.value.hint)
 
 
 def test_a_library_named_by_the_environment_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,7 @@ class LoadThread:
         self._given_up: tuple[tuple[str, threading.Event], ...] = ()
         self._current = Cancellation()
         self._closing = threading.Event()
+        self._lock = threading.Lock()
         self._calls = self._start_thread()
 
     @property
@@ -85,13 +86,15 @@ class LoadThread:
         Raises what `load` raises, `ModelRefusedError` if it was ended at the deadline, `HungLoadError` if it
         could not be, or `DrainingError` once `close` is called.
         """
-        if self._closing.is_set():
-            raise self._refuse(has_ended=True)
         if len(self._find_stuck()) >= MAX_GIVEN_UP:
             raise ModelRefusedError(f"{MAX_GIVEN_UP} loads before it do not end; restart the server")
-        self._current = cancellation = Cancellation()
+        cancellation = Cancellation()
         future: Future[T] = Future()
-        self._calls.put(partial(_call, future, partial(load, cancellation)))
+        with self._lock:  # what comes after the thread's end would never be called
+            if self._closing.is_set():
+                raise self._refuse(has_ended=True)
+            self._current = cancellation
+            self._calls.put(partial(_call, future, partial(load, cancellation)))
         self._wait(label, future)
         try:
             if future.done() and not cancellation.is_cancelled:
@@ -107,9 +110,10 @@ class LoadThread:
 
     def close(self) -> None:
         """End the load that goes on, and take no other."""
-        self._closing.set()
-        self._current.cancel()
-        self._calls.put(None)
+        with self._lock:
+            self._closing.set()
+            self._current.cancel()
+            self._calls.put(None)
 
     def _wait(self, label: str, future: Future[T]) -> None:
         """Return once the load has ended, or its time is over; log that it goes on."""

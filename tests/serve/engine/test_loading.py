@@ -106,6 +106,21 @@ def test_closing_ends_the_load_that_goes_on_and_refuses_others() -> None:
             thread.run("m", attempt)
 
 
+def test_a_load_that_comes_while_the_thread_is_closed_is_refused_at_once(
+    block: threading.Event, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    thread = LoadThread(60.0)
+
+    def close() -> list[str]:
+        thread.close()
+        return []
+
+    monkeypatch.setattr(thread, "_find_stuck", close)  # in the midst of `run`
+    with pytest.raises(DrainingError):
+        thread.run("model `m`", lambda cancellation: None)
+    assert not caplog.records
+
+
 def test_a_load_that_takes_long_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

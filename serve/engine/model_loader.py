@@ -71,7 +71,11 @@ class ModelLoader:
                 raise
             reason = self._chooser.leave(*tried[0], error)
         log.warning("%s: %s", label, reason)
-        return self._thread.run(label, load)
+        try:
+            return self._thread.run(label, load)
+        except StartupError:
+            self._chooser.forget(tried[0][0])  # it was not for the provider
+            raise
 
     def close(self) -> None:
         """End the load that goes on, and load nothing more."""

@@ -72,6 +72,10 @@ class ProviderChooser:
             self._known.pop(next(iter(self._known)))
         self._known[task.make_key()] = choice
 
+    def forget(self, task: ChoiceTask) -> None:
+        """What the cache says holds again in this process."""
+        self._known.pop(task.make_key(), None)
+
     def leave(self, task: ChoiceTask, choice: ProviderChoiceRecord, error: StartupError) -> str:
         """The CPU provider holds in this process from now on, and in others if the chosen one hangs; why."""
         reason = f"provider `{choice.provider}` was chosen and failed: {error}"

@@ -217,6 +217,22 @@ def test_a_version_that_is_refused_on_the_chosen_provider_is_loaded_on_the_cpu(
     assert tried == ["openvino", "cpu", *(["openvino"] if is_tried_again else []), "cpu"]
 
 
+def test_a_version_that_is_refused_on_any_provider_keeps_its_choice(
+    tmp_path: Path, opened: Opened, trial: Trial
+) -> None:
+    config = put_scaling_model(tmp_path, 2).parents[1] / CONFIG_FILE
+    trial.may_end.set()
+    engine = opened(provider="auto")
+    until(lambda: runs_on(engine) == "openvino")
+    config.write_text('preprocessing = "none such"')
+    with pytest.raises(ModelRefusedError, match="none such"):
+        load(engine)
+    config.unlink()
+    put_scaling_model(tmp_path, 2)
+    load(engine)
+    assert (runs_on(engine), trial.count) == ("openvino", 1)
+
+
 def test_another_provider_refuses_numbers_as_the_cpu_provider_does(
     tmp_path: Path, opened: Opened, trial: Trial
 ) -> None:

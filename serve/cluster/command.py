@@ -102,7 +102,7 @@ def update(address: Address = AUTO, quiet: Quiet = False, as_json: AsJson = Fals
     connect(address)
     from serve.cluster.keeping import find_desk, hand_over  # noqa: PLC0415
 
-    count = len(hand_over(find_desk(), "update")["replicas"])
+    count = sum(one["serves"] for one in hand_over(find_desk(), "update")["replicas"])  # others end still
     _tell({"replaced": count}, f"{count} replicas were replaced", quiet, as_json)
 
 

@@ -50,11 +50,11 @@ class Placer(Protocol):
 class RayReplica(Replica):
     """A replica in an actor."""
 
-    def __init__(self, spec: ReplicaSpec, version: str) -> None:
-        """Start the server on this node's address; raises `ClusterError` unless it is of this version."""
-        if version != __version__:
+    def __init__(self, spec: ReplicaSpec) -> None:
+        """Start the server on this node's address; raises `ClusterError` for one of another version."""
+        if spec.version != __version__:
             raise ClusterError(
-                f"the node has adaptact {__version__}, and the command that keeps the cluster {version}; "
+                f"the node has adaptact {__version__}, and the replica is to be of {spec.version}; "
                 "install the same version on every node"
             )
         super().__init__(spec, own_address(), ray.get_runtime_context().get_node_id())
@@ -102,7 +102,7 @@ class RayPlacer:
             num_gpus=spec.gpus,
             label_selector=choices[0],
             fallback_strategy=[{"label_selector": choice} for choice in choices[1:]],
-        ).remote(spec, __version__)
+        ).remote(spec)
         self._actors[name] = _Actor(handle, spec.digest, emptiest)
         return name
 

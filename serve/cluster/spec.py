@@ -38,13 +38,15 @@ class ReplicaSpec:
     """What the folder of models held, so that another model is another specification; or their source."""
     generation: str = ""
     """Replicas of another one are other replicas, though their content is the same."""
+    version: str = __version__
+    """Of the program that is to be the server."""
 
     @property
     def content(self) -> str:
         """The same for specifications that make the same server, by the same program."""
         files = {name: hashlib.sha256(content).hexdigest() for name, content in self.files.items()}
         resources = [self.cpus, self.gpus, self.has_grpc]
-        return _digest([__version__, dict(self.environment), files, resources, self.models])
+        return _digest([self.version, dict(self.environment), files, resources, self.models])
 
     @property
     def digest(self) -> str:

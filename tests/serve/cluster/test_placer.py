@@ -1,4 +1,5 @@
 import traceback
+from dataclasses import replace
 
 import pytest
 
@@ -13,9 +14,8 @@ SPEC = ReplicaSpec({}, {}, 1, 0.0, has_grpc=False, models="m")
 
 
 def test_a_node_of_another_version_makes_no_replica_and_says_why() -> None:
-    # What such a node calls the same specification is another digest: without end it would be replaced.
     with pytest.raises(ClusterError, match="install the same version on every node") as caught:
-        RayReplica(SPEC, "0.0.0")
+        RayReplica(replace(SPEC, version="0.0.0"))
     text = "".join(traceback.format_exception(caught.value))
     failed = ray.exceptions.RayTaskError("RayReplica.__init__", text, caught.value)
     assert "the same version on every node" in explain_loss(ray.exceptions.ActorDiedError(failed))

@@ -65,6 +65,16 @@ def test_what_makes_another_server_is_another_specification(tmp_path: Path) -> N
     assert (again.content, again.digest == third.digest) == (third.content, False)
 
 
+def test_a_specification_stays_the_same_where_another_version_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_spec(make_settings(tmp_path), "10.0.0.1")
+    before = made.digest
+    monkeypatch.setattr("serve.cluster.spec.__version__", "0.0.0", raising=False)
+    assert made.digest == before
+    assert replace(made, version="0.0.0").digest != before
+
+
 def test_a_folder_that_is_not_here_is_told_by_its_path() -> None:
     assert describe_models(Path("/nowhere/models")) == "/nowhere/models"
 

@@ -162,14 +162,15 @@ def _list_values(name: str, array: Array, piece: Table) -> list[object]:
 def _write_parquet(path: Path, read_parts: ReadParts) -> None:
     """A column for each output; one of several values a row holds lists."""
     parquet, writer = import_parquet(), None
-    try:
-        for part in read_parts():
-            table = _make_arrow_table(part)
-            writer = writer or parquet.ParquetWriter(path, table.schema)
-            writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()
+    with path.open("wb") as stream:
+        try:
+            for part in read_parts():
+                table = _make_arrow_table(part)
+                writer = writer or parquet.ParquetWriter(stream, table.schema)
+                writer.write_table(table)
+        finally:
+            if writer is not None:
+                writer.close()
 
 
 def _make_arrow_table(part: Table) -> Any:

@@ -91,6 +91,12 @@ def find_entry(path: Path) -> ModelFile:
     path = Path(os.path.realpath(path))  # `Path.resolve` raises for a link that leads to itself
     if path.suffix.lower() != SUFFIX or not os.path.isfile(path):
         raise InvalidFileError(f"`{path}` is no file whose name ends in `{SUFFIX}`")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidFileError(
+            f"{str(path)!r} is not UTF-8, as ONNX Runtime needs it; name it otherwise"
+        ) from error
     folder = path.parent
     if path.name == MODEL_FILE and VERSION.fullmatch(folder.name) and folder.parent.name:
         return ModelFile(folder.parent.name, folder.name, path)

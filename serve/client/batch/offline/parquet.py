@@ -1,5 +1,6 @@
 """Parquet files: a shard begins with a row group, and its columns are read a few rows at a time."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -235,11 +236,14 @@ def _list_texts(table: Any, text: str, pair: str | None = None) -> list[Any]:
 @contextmanager
 def _open(path: Path) -> Iterator[Any]:
     """The file, open within the block, whose errors say that it cannot be read."""
-    from pyarrow import ArrowException  # noqa: PLC0415
+    from pyarrow import ArrowException, OSFile  # noqa: PLC0415
 
     parquet = import_parquet()
     try:
-        with parquet.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
+        with (
+            OSFile(os.fsencode(path)) as stream,  # a path as text would have to be UTF-8
+            parquet.ParquetFile(stream, buffer_size=BUFFER_BYTES, pre_buffer=False) as file,
+        ):
             yield file
     except (OSError, ArrowException) as error:
         raise InvalidFileError(f"`{path}` cannot be read as a Parquet file: {error}") from error

@@ -236,3 +236,17 @@ def test_an_output_with_a_name_of_the_result_is_refused(predict: Predict, tmp_pa
     (tmp_path / "images" / "a.png").touch()
     with pytest.raises(InvalidFileError, match="which results of folders of images have of their own"):
         predict(tmp_path / "images", model=model)
+
+
+def test_files_may_have_names_that_are_no_text(predict: Predict, tmp_path: Path, double: Path) -> None:
+    name = os.fsdecode(b"\xff.parquet")
+    FORMS["parquet, lists"][1](tmp_path / "in.parquet", GIVEN)
+    (tmp_path / "in.parquet").rename(tmp_path / name)
+    predict(tmp_path / name)
+    assert load(tmp_path / "out.npz")["y"].tobytes() == (GIVEN + GIVEN).tobytes()
+    predict(tmp_path / name, os.fsdecode(b"out\xff.parquet"))
+    (tmp_path / os.fsdecode(b"out\xff.parquet")).rename(tmp_path / "out.parquet")
+    assert parquet.read_table(tmp_path / "out.parquet")["y"].to_pylist() == (GIVEN + GIVEN).tolist()
+    model = double.rename(double.with_name(os.fsdecode(b"\xff.onnx")))
+    with pytest.raises(InvalidFileError, match="is not UTF-8, as ONNX Runtime needs it"):
+        predict(tmp_path / name, model=model)

@@ -1,14 +1,17 @@
 """Models that are unloaded for others, and loaded again once they are asked for."""
 
+import logging
 from collections.abc import Sequence
 
-from serve.engine.errors import ModelRefusedError
+from serve.engine.errors import ModelRefusedError, quote
 from serve.engine.index_entries import make_unloaded_entries
 from serve.engine.lifecycle import ModelLifecycle
 from serve.engine.memory.amounts import ModelMemory
 from serve.engine.model import ServedModel
 from serve.engine.model_files import count_needed
 from serve.engine.repository import ModelFile, read_fingerprints
+
+log = logging.getLogger("adaptact")
 
 
 class OnDemandLifecycle(ModelLifecycle):
@@ -54,6 +57,11 @@ class OnDemandLifecycle(ModelLifecycle):
         if fits or not sizes or self._catalogue.served(name):
             self._update(name, files)
             return
+        if self._is_pinned(name, files):
+            log.warning(
+                "model %s is pinned and not loaded: `--model-memory` has no room for it; a request loads it",
+                quote(name),
+            )
         self._tried[name] = fingerprints
         self.room.unloaded.add(name)
         self._catalogue.set_entries(name, make_unloaded_entries(name, sizes))

@@ -129,3 +129,13 @@ def test_a_configuration_that_is_refused_while_its_model_is_unloaded_is_said(
     for _ in range(2):
         engine._lifecycle.follow_folder()
     assert run(ask(engine, "m2")) == [2.0]
+
+
+def test_pinned_models_that_have_no_room_are_named(
+    opened: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_models(tmp_path, 4)
+    for number in range(1, 4):
+        (tmp_path / f"m{number}" / "config.toml").write_text("pinned = true\n")
+    assert opened(memory=TWO).names() == ["m1", "m2"]
+    assert [record.getMessage()[:20] for record in caplog.records] == ["model `m3` is pinned"]

@@ -122,3 +122,12 @@ def test_a_long_run_of_one_thread_is_timed_by_the_processor() -> None:
     assert time_turn(lambda: run(1.0), *clocks) == 1.0
     assert time_turn(lambda: run(1.0), clocks[0], None) == 3.0
     assert time_turn(lambda: run(0.0005), *clocks) == pytest.approx(0.0015)
+
+
+def test_a_clock_that_stood_still_says_nothing() -> None:
+    times = [0.0]
+
+    def run() -> None:
+        times[0] += 0.004
+
+    assert time_turn(run, lambda: times[0], lambda: 0.0) == pytest.approx(0.004)

@@ -83,3 +83,10 @@ def test_this_machine_times_every_batch() -> None:
         parse_graph(write_graph("y = Softplus(x)", x="float[N,3,8,8]", y="float[N,3,8,8]"))
     )()
     assert 0 < single < many
+
+
+def test_a_clock_that_stood_still_is_not_taken() -> None:
+    target = Target([replace(IMAGES, name="x")], "cpu", 1, (1,))
+    target._clock = lambda: 0.0
+    graph = parse_graph(write_graph("y = Relu(x)", x="float[N,3,8,8]", y="float[N,3,8,8]"))
+    assert target.load(graph)()[0] > 0

@@ -8,11 +8,17 @@ from serve.client.batch.offline.batches import Batch, name_row
 from serve.client.batch.offline.model import FILE, LocalModel
 from serve.client.batch.offline.shards import Shard, Source, require_unchanged
 from serve.client.batch.results import ERROR, KEPT, Table
-from serve.client.errors import ChangedFileError, InvalidFileError, InvalidReplyError
-from serve.engine.errors import EngineError
+from serve.client.errors import ChangedFileError, ClientError, InvalidFileError, InvalidReplyError
+from serve.engine.errors import (
+    EngineError,
+    InvalidInputError,
+    MalformedRequestError,
+    RunFailedError,
+    UnsupportedError,
+)
 from serve.engine.signature import Array
 
-ROW_ERRORS = (EngineError, InvalidFileError)
+ROW_ERRORS = (InvalidInputError, MalformedRequestError, UnsupportedError, RunFailedError, InvalidFileError)
 """What is wrong with rows, not with the model."""
 
 
@@ -29,12 +35,15 @@ class AnswerOptions:
 
 
 def answer_shard(model: LocalModel, options: AnswerOptions, source: Source, shard: Shard) -> Table:
-    """The answers to all rows of the shard; raises `InvalidFileError`.
+    """The answers to all rows of the shard; raises `ClientError`.
 
     Outputs have a row for each row that was answered, and `error` and `file` one for each of all.
     """
     require_unchanged(source)
-    parts = [_answer_batch(model, options, batch, source) for batch in source.read(shard, options.batch)]
+    try:
+        parts = [_answer_batch(model, options, batch, source) for batch in source.read(shard, options.batch)]
+    except EngineError as error:
+        raise ClientError(f"the model can answer no more: {error}") from error
     names = dict.fromkeys(name for part in parts for name in part)
     try:
         table = {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}

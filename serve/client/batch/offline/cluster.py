@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnxruntime
 
@@ -20,7 +22,7 @@ SHARE = (
     "(`cp -a`, `rsync -a`)"
 )
 
-_loaded: dict[str, LocalModel] = {}
+_loaded: dict[str, tuple[LocalModel, TemporaryDirectory[str]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,12 @@ def do_shard(work: SharedWork, task: ShardTask) -> Table:
 
 def _load(packed: PackedModel) -> LocalModel:
     if packed.digest not in _loaded:
+        for _, left in _loaded.values():
+            left.cleanup()
         _loaded.clear()
-        with packed.unpack() as path:
-            _loaded[packed.digest] = LocalModel(path)
-    return _loaded[packed.digest]
+        folder = TemporaryDirectory(prefix="adaptact-model-")
+        model = LocalModel(packed.unpack(Path(folder.name)))
+        packed.remove_loaded(Path(folder.name))
+        _loaded[packed.digest] = model, folder
+    model, _ = _loaded[packed.digest]
+    return model

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from serve.engine.errors import StartupError
 from serve.engine.repository import (
     MODEL_FILE,
     SUFFIX,
+    TOKENIZER_FILE,
     VERSION,
     Fingerprint,
     ModelFile,
@@ -33,15 +33,19 @@ class PackedModel:
     files: Mapping[str, NDArray[np.uint8]]
     digest: str
 
-    @contextmanager
-    def unpack(self) -> Iterator[Path]:
-        """Where the model's file lies, within the block."""
-        with tempfile.TemporaryDirectory(prefix="adaptact-model-") as folder:
-            for name, content in self.files.items():
-                path = Path(folder, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content.data)
-            yield Path(folder, self.path)
+    def unpack(self, folder: Path) -> Path:
+        """Write the files into the folder; returns where the model's own lies."""
+        for name, content in self.files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.data)
+        return folder / self.path
+
+    def remove_loaded(self, folder: Path) -> None:
+        """Remove what a loaded model needs no more: all but tokenizers, read again if their process ends."""
+        for name in self.files:
+            if not name.endswith(TOKENIZER_FILE):
+                (folder / name).unlink()
 
 
 @dataclass(frozen=True, slots=True)

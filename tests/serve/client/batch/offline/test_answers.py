@@ -10,6 +10,9 @@ from serve.client.batch.offline.answers import fill_rows
 from serve.client.batch.offline.batches import InstanceBatch, name_row
 from serve.client.batch.offline.model import LocalModel
 from serve.client.batch.results import ERROR
+from serve.client.errors import ClientError
+from serve.engine.errors import ModelUnavailableError
+from tests.serve.client.batch.offline.conftest import GIVEN, Predict
 
 
 def test_answers_of_another_shape_are_not_stretched_to_the_first_ones() -> None:
@@ -31,3 +34,15 @@ def test_rows_that_are_no_texts_say_too_that_they_were_not_cut(
 def test_a_file_whose_name_has_a_backslash_is_named() -> None:
     batch = InstanceBatch(1, ["?"], (r"a\d\1.png",))
     assert name_row("`instances[0]` is broken", batch) == r"`a\d\1.png` is broken"
+
+
+def test_a_model_that_is_lost_is_no_fault_of_rows(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: object) -> None:
+        raise ModelUnavailableError("`tokenizer.json` has changed since the model was loaded")
+
+    np.savez(tmp_path / "in.npz", x=GIVEN)
+    monkeypatch.setattr(LocalModel, "answer", fail)
+    with pytest.raises(ClientError, match=r"can answer no more: `tokenizer\.json` has changed"):
+        predict(tmp_path / "in.npz", keep_going=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from serve.client import InvalidFileError
-from serve.client.batch.offline import run
+from serve.client.batch.offline import cluster, run
 from serve.client.batch.offline.model import LocalModel
 from serve.client.batch.offline.model_files import read_model_files
 from serve.engine import repository
@@ -30,7 +30,7 @@ def test_a_model_that_is_written_while_a_run_begins_gives_no_answers(
         predict(tmp_path / "in.csv")
 
 
-def test_files_of_a_model_are_not_held_in_memory(double: Path) -> None:
+def test_files_of_a_model_are_not_held_in_memory(double: Path, tmp_path: Path) -> None:
     (double.parent / "weights.bin").write_bytes(bytes(32 * 2**20))
     tracemalloc.start()
     try:
@@ -39,9 +39,23 @@ def test_files_of_a_model_are_not_held_in_memory(double: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 16 * 2**20
-    with files.pack().unpack() as path:
-        assert path.read_bytes() == double.read_bytes()
-        assert path.with_name("weights.bin").stat().st_size == 32 * 2**20
+    path = files.pack().unpack(tmp_path / "there")
+    assert path.read_bytes() == double.read_bytes()
+    assert path.with_name("weights.bin").stat().st_size == 32 * 2**20
+
+
+def test_a_tokenizer_stays_on_a_node_whose_process_may_begin_it_again(
+    double: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (double.with_name("tokenizer.json")).write_text("{}")
+    loaded: list[Path] = []
+    monkeypatch.setattr(cluster, "LocalModel", loaded.append)
+    monkeypatch.setattr(cluster, "_loaded", {})
+    cluster._load(read_model_files(double).pack())
+    assert loaded[0].with_name("tokenizer.json").exists()
+    assert not loaded[0].exists()
+    ((_, folder),) = cluster._loaded.values()
+    folder.cleanup()
 
 
 def test_a_folder_of_too_many_files_is_refused(double: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,9 +193,7 @@ class Controller:
                 continue
             if record.slot is None and record.leaving_since is None:
                 self._give_slot(name, look)
-            record.was_up = record.was_up or record.is_up(states)
-            is_up = not states or record.is_up(states)
-            record.down_since = None if is_up else record.down_since or now
+            record.note(name, states, now)
 
     def _give_slot(self, name: str, look: ReplicaLook) -> None:
         free = list_free(self._proxy.options, self._taken())

@@ -105,6 +105,8 @@ class SlotState:
     in_flight: int
     address: str
     """Host and port, or nothing."""
+    check: str = ""
+    """How the last check went, such as `L6RSP SSL handshake failure`."""
 
     @property
     def is_open(self) -> bool:
@@ -127,7 +129,8 @@ def read_statistics(text: str) -> dict[str, SlotState]:
             continue
         in_flight[slot] += int(row["scur"] or 0)
         if row["pxname"] == HTTP:
-            slots[slot] = SlotState(row["status"], 0, row["addr"] or "")
+            check = " ".join(filter(None, (row.get("check_status"), row.get("last_chk"))))
+            slots[slot] = SlotState(row["status"], 0, row["addr"] or "", check)
     return {slot: replace(state, in_flight=in_flight[slot]) for slot, state in slots.items()}
 
 

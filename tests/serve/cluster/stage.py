@@ -100,7 +100,10 @@ class FakeProxy:
         states = {}
         for slot, state in self.states.items():
             status = "DOWN" if state.address in self.silent and state.status == "UP" else state.status
-            states[slot] = replace(state, status=status, in_flight=share if status == "UP" else 0)
+            check = "L6RSP SSL handshake failure" if status == "DOWN" else "L7OK"
+            states[slot] = replace(
+                state, check=check, status=status, in_flight=share if status == "UP" else 0
+            )
             share = 0 if status == "UP" else share
         return states
 

@@ -74,6 +74,19 @@ def test_a_proxy_that_died_is_started_again_with_the_replicas_of_now(stage: Stag
     assert stage.up == ["10.0.0.1:30001", "10.0.0.1:30002"]
 
 
+def test_replicas_that_the_proxy_never_reaches_are_told_once_with_its_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stage = Stage()
+    stage.proxy.silent |= {"10.0.0.1:30001", "10.0.0.1:30002"}
+    stage.run(60.0)
+    told = [record.getMessage() for record in caplog.records if "does not answer HAProxy" in record.message]
+    assert told == [
+        f"r{number} on 10.0.0.1 is ready, and does not answer HAProxy: L6RSP SSL handshake failure"
+        for number in (1, 2)
+    ]
+
+
 def test_a_proxy_that_is_slow_is_not_started_again(stage: Stage) -> None:
     stage.proxy.is_slow = True
     stage.run(60.0)

@@ -127,7 +127,7 @@ def test_statistics_count_what_is_in_flight_over_http_and_grpc() -> None:
         "grpc,replica-1,2,UP,,10.0.0.5:31001,\n"
     )
     assert read_statistics(text) == {
-        "replica-1": SlotState("UP", 5, "10.0.0.5:31000"),
+        "replica-1": SlotState("UP", 5, "10.0.0.5:31000", "200, OK"),
         "replica-2": SlotState("MAINT", 0, "[fd00::7]:31000"),
     }
 

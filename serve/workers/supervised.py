@@ -35,6 +35,7 @@ class Worker:
         """Whether it does not answer at the moment."""
         self.may_have_clients = False
         """Whether a client may wait for its answer."""
+        self._is_stopping = False
         self.models = ""
         """What it serves, once it is ready."""
         self.ready = asyncio.Event()
@@ -68,10 +69,12 @@ class Worker:
         self.fail(failure)
 
     def stop(self) -> None:
-        """It ends once its requests are answered, or at once where it cannot have any."""
+        """It ends once its requests are answered; at once where it cannot have any, or was told before."""
         if not self.may_have_clients:
             return self.kill()  # while it loads a model it may not handle a signal for long
-        self.process.send_signal(signal.SIGTERM)
+        # Of two equal signals that a busy process has not handled yet, the system keeps one.
+        self.process.send_signal(signal.SIGINT if self._is_stopping else signal.SIGTERM)
+        self._is_stopping = True
         return self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:

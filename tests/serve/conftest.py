@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry
 
 from serve.engine import Engine, EngineOptions, Metrics, open_engine
 from serve.engine.datatypes import DATATYPES
+from serve.engine.memory import budget
+from serve.engine.memory.amounts import LEAST, ModelMemory
 from serve.rest.app import create_app
 from serve.settings import Settings
 from tests.serve import models
@@ -49,6 +51,13 @@ def watched(tmp_path: Path) -> Iterator["Watched"]:
 
     with open_two(tmp_path) as opened:
         yield opened
+
+
+@pytest.fixture
+def of_equal_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each loaded version counts as LEAST bytes, and is waited for however busy the machine is."""
+    monkeypatch.setattr("serve.engine.model_loader.measure_memory", lambda *_, **__: ModelMemory(0, LEAST))
+    monkeypatch.setattr(budget, "WAIT_SECONDS", 600.0)
 
 
 @pytest.fixture

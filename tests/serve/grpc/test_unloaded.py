@@ -6,16 +6,16 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from serve.engine.memory import budget
-from serve.engine.memory.amounts import LEAST, ModelMemory
+from serve.engine.memory.amounts import LEAST
 from serve.engine.memory.options import MemoryOptions
 from tests.serve import models
 from tests.serve.grpc.running import running
 
 
+@pytest.mark.usefixtures("of_equal_size")
 def test_a_call_loads_its_model_or_is_told_to_try_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serve.engine.model_loader.measure_memory", lambda *_, **__: ModelMemory(0, LEAST))
     for name in ("a", "b"):
         models.put(tmp_path, name, models.model(models.DOUBLE))
     row = triton.InferInput("x", [1, 3], "FP32")

@@ -9,7 +9,7 @@ import pytest
 from serve.engine import Engine, Metrics, open_engine
 from serve.engine.errors import ModelUnloadedError
 from serve.engine.memory import budget
-from serve.engine.memory.amounts import LEAST, ModelMemory
+from serve.engine.memory.amounts import LEAST
 from serve.engine.memory.options import MemoryOptions
 from serve.rest.app import create_app
 from serve.settings import Settings
@@ -26,10 +26,12 @@ ROW: dict[str, Any] = {"instances": [[1, 2, 3]]}
 TENSOR = {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}]}
 
 
+pytestmark = pytest.mark.usefixtures("of_equal_size")
+
+
 @pytest.fixture
-def client(tmp_path: Path, metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+def client(of_equal_size: None, tmp_path: Path, metrics: Metrics) -> Iterator[Client]:
     """A server of two models that has memory for one: `a` is loaded."""
-    monkeypatch.setattr("serve.engine.model_loader.measure_memory", lambda *_, **__: ModelMemory(0, LEAST))
     for name in ("a", "b"):
         models.put(tmp_path, name, models.model(models.DOUBLE))
     memory, workers = MemoryOptions(int(1.5 * LEAST)), WorkerGroup()
@@ -89,10 +91,7 @@ EXPERIMENT = """experiments:
 """
 
 
-def test_the_models_of_an_experiment_are_loaded_for_it_and_stay(
-    tmp_path: Path, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("serve.engine.model_loader.measure_memory", lambda *_, **__: ModelMemory(0, LEAST))
+def test_the_models_of_an_experiment_are_loaded_for_it_and_stay(tmp_path: Path, metrics: Metrics) -> None:
     folder = tmp_path / "models"
     put_variants(folder)
     # Room for the three versions of `digits`, and one model more.

@@ -15,7 +15,7 @@ from adaptact.console import messages, print_line
 from tests.docker.paths import ROOT
 from tests.fleet.drills import Row
 from tests.fleet.program import FleetError
-from tests.replicas import drills
+from tests.replicas import drills, losses
 from tests.replicas.service import CORES, MOST, NODES, Service, running_service
 
 PAGE = ROOT / "docs" / "results" / "cluster.md"
@@ -29,8 +29,8 @@ and wrote this page.
 # In an order in which none disturbs the next.
 DRILLS: tuple[Callable[[Service], Row | list[Row]], ...] = (
     *(drills.start, drills.compare, drills.share_experiment, drills.share_alias, drills.update),
-    *(drills.update_brokenly, drills.scale, drills.kill_command, drills.kill_proxy, drills.hang),
-    *(drills.kill_node, drills.stop),
+    *(drills.update_brokenly, drills.scale, losses.kill_command, losses.kill_proxy, losses.hang),
+    *(losses.refuse_strangers, losses.kill_node, drills.stop, losses.lose_head),
 )
 
 

@@ -1,30 +1,24 @@
-"""What is done to the cluster, and what must come of it."""
+"""What is asked of the cluster, and what must come of it."""
 
-import os
-import signal
-import ssl
 from collections import Counter
 from functools import partial
 from time import monotonic, sleep
-from typing import Any
 
 import httpx
 import numpy as np
 import psutil
 
-from serve.client import Client, Transport
 from tests.fleet.drills import Row
-from tests.fleet.load import BODY, PATH, Load
+from tests.fleet.load import BODY, PATH
 from tests.fleet.program import check, wait_until
-from tests.replicas.service import CLIENTS, LEAST, MOST, Service
+from tests.replicas.asking import ask, connect, require_no_failure
+from tests.replicas.service import CLIENTS, LEAST, LONG_SECONDS, MOST, Service
 from tests.serve.process import ServerProcess
 
 REQUESTS = 50
 UNITS = 100
-RETRIED = 100
 BUSY_CLIENTS = 12
 SLOW = "/v2/models/slow/infer", {"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1.0]}]}
-LONG_SECONDS = 300.0
 
 
 def start(service: Service) -> Row:
@@ -49,7 +43,7 @@ def compare(service: Service) -> Row:
         expected = [httpx.post(f"{single.url}/v2/models/net/infer", json=body).content for body in bodies]
         single.stop()
     urls = [service.url, *_find_urls(service)]
-    with _connect(service, "client") as client:
+    with connect(service, "client") as client:
         for url in urls:
             given = [client.post(f"{url}/v2/models/net/infer", json=body).content for body in bodies]
             check(given == expected, f"{url} answers otherwise than a single server")
@@ -61,10 +55,10 @@ def compare(service: Service) -> Row:
 def share_experiment(service: Service) -> Row:
     """Each unit meets the same model at every replica."""
     urls = _find_urls(service)
-    with _connect(service, "admin") as admin:
+    with connect(service, "admin") as admin:
         _set_alias(admin, urls, "stable", "1")
         for verb in ("start", "advance"):
-            _ask(admin.post(f"{urls[0]}/adaptact/v1/experiments/triple:{verb}", json={"reason": "drill"}))
+            ask(admin.post(f"{urls[0]}/adaptact/v1/experiments/triple:{verb}", json={"reason": "drill"}))
         for url in urls:
             follows = partial(_follows, admin, url)
             wait_until(follows, f"{url} follows the experiment")
@@ -80,37 +74,9 @@ def share_experiment(service: Service) -> Row:
 def share_alias(service: Service) -> Row:
     """An alias that was set at one replica is everywhere."""
     urls = _find_urls(service)
-    with _connect(service, "admin") as admin:
+    with connect(service, "admin") as admin:
         seconds = _set_alias(admin, urls, "canary", "3")
     return Row("an alias set at one replica", f"at all of them {seconds:.1f} s later")
-
-
-def kill_node(service: Service) -> list[Row]:
-    """A node was killed under load: what was in flight failed, retries did not, a new replica came."""
-    victim = service.status()["replicas"][0]
-    dead = f"{victim['host']}:{victim['port']}"
-    with service.load() as load:
-        sleep(2)
-        killed = monotonic()
-        for process in _find_server(victim["port"]):
-            process.kill()  # a power failure leaves nothing time to end in order
-        service.nodes.kill(victim["node"])
-        retried = _predict_with_retries(service)
-        wait_until(
-            lambda: len(service.serving()) >= LEAST and dead not in service.serving(), "healed", LONG_SECONDS
-        )
-        healed = monotonic() - killed
-        sleep(2)
-    service.nodes.add()
-    check(load.failures <= CLIENTS, f"more failed than were in flight: {dict(load.outcomes)}")
-    return [
-        Row(
-            f"a node killed under load of {CLIENTS} clients",
-            f"{load.failures} of {sum(load.outcomes.values()):,} failed; at most {CLIENTS} were in flight",
-        ),
-        Row("our client, which repeats what failed, meanwhile", f"{retried} of {retried} answered"),
-        Row("until there were as many replicas as before", f"{healed:.0f} s after the kill"),
-    ]
 
 
 def scale(service: Service) -> Row:
@@ -140,7 +106,7 @@ def update(service: Service) -> Row:
         sleep(2)
     check(done.returncode == 0, f"`adaptact cluster update` ends with {done.stderr}")
     check(not before & service.serving(), "a replica was not replaced")
-    _require_no_failure(load)
+    require_no_failure(load)
     return Row(
         f"`adaptact cluster update` under load of {CLIENTS} clients",
         f"{LEAST} replicas replaced in {seconds:.0f} s; {load.outcomes['200']:,} requests, none failed",
@@ -155,60 +121,10 @@ def update_brokenly(service: Service) -> Row:
     check(done.returncode == 1, f"a broken update ends with {done.returncode}")
     check("was not ready" in done.stderr, f"a broken update says {done.stderr}")
     check(service.serving() == before, "a broken update has changed the replicas")
-    _require_no_failure(load)
+    require_no_failure(load)
     return Row(
         "the command again with `--require-parity`, which the models do not pass",
         f"it ends with 1; the same replicas serve; {load.outcomes['200']:,} requests meanwhile, none failed",
-    )
-
-
-def kill_command(service: Service) -> Row:
-    """The command was killed and started again, and no request failed."""
-    before = service.serving()
-    with service.load() as load:
-        sleep(1)
-        service.command.stop(signal.SIGKILL)
-        sleep(5)
-        service.command.start()
-        asked = "cluster", "status", "--address", service.nodes.address
-        wait_until(lambda: service.run(*asked).returncode == 0, "the command keeps the cluster again")
-        sleep(3)
-    check(service.serving() == before, "the command did not take over the replicas")
-    _require_no_failure(load)
-    return Row(
-        "the command killed (kill -9) under load, and started again",
-        f"the same replicas serve; {load.outcomes['200']:,} requests, none failed",
-    )
-
-
-def kill_proxy(service: Service) -> Row:
-    """HAProxy was killed, and started again by the command."""
-    before = service.serving()
-    os.kill(service.proxy_pid(), signal.SIGKILL)
-    seconds = wait_until(lambda: service.serving() == before, "HAProxy is back")
-    with _connect(service, "client") as client:
-        _ask(client.post(f"{service.url}{PATH}", json=BODY))
-    return Row("HAProxy killed (kill -9)", f"answers again {seconds:.1f} s later, with the same replicas")
-
-
-def hang(service: Service) -> Row:
-    """A replica that stood still was left out and replaced."""
-    victim = service.status()["replicas"][0]
-    dead = f"{victim['host']}:{victim['port']}"
-    family = _find_server(victim["port"])
-    for process in family:
-        process.suspend()
-    out = wait_until(lambda: dead not in service.serving(), "the proxy leaves it out")
-    rest = wait_until(lambda: len(service.serving()) >= LEAST, "it is replaced", LONG_SECONDS)
-    wait_until(
-        lambda: (
-            not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family)
-        ),
-        "it is gone",
-    )
-    return Row(
-        "a replica whose processes stand still (SIGSTOP)",
-        f"out of the proxy after {out:.1f} s, replaced after {out + rest:.0f} s, its processes gone",
     )
 
 
@@ -231,30 +147,14 @@ def stop(service: Service) -> Row:
     return Row("`adaptact cluster stop`", "no replica, no HAProxy and no command is left")
 
 
-def _require_no_failure(load: Load) -> None:
-    check(load.failures == 0, f"requests failed: {dict(load.outcomes)}")
-
-
 def _find_urls(service: Service) -> list[str]:
     return [f"https://{address}" for address in sorted(service.serving())]
-
-
-def _connect(service: Service, role: str) -> httpx.Client:
-    trust = ssl.create_default_context(cafile=str(service.certificates.authority))
-    trust.check_hostname = False  # the certificate is for this machine's name, replicas are at its address
-    return httpx.Client(verify=trust, headers={"Authorization": f"Bearer {service.keys[role]}"}, timeout=60)
-
-
-def _ask(answer: httpx.Response) -> Any:
-    request = answer.request
-    check(answer.is_success, f"{request.method} {answer.url}: {answer.status_code} {answer.text[:300]}")
-    return answer
 
 
 def _set_alias(client: httpx.Client, urls: list[str], alias: str, version: str) -> float:
     """The seconds until all replicas have it, of which the first was asked to set it."""
     path = "/adaptact/v1/models/digits/aliases"
-    _ask(client.put(f"{urls[0]}{path}/{alias}", json={"version": version}))
+    ask(client.put(f"{urls[0]}{path}/{alias}", json={"version": version}))
     return wait_until(
         lambda: all(alias in client.get(f"{url}{path}").text for url in urls), "all have the alias"
     )
@@ -267,27 +167,5 @@ def _follows(client: httpx.Client, url: str) -> bool:
 
 def _ask_unit(client: httpx.Client, url: str, unit: int) -> float:
     headers = {"X-Adaptact-Unit": f"unit-{unit}"}
-    answer = _ask(client.post(f"{url}{PATH}", json=BODY, headers=headers)).json()
+    answer = ask(client.post(f"{url}{PATH}", json=BODY, headers=headers)).json()
     return float(answer["outputs"][0]["data"][0])
-
-
-def _predict_with_retries(service: Service) -> int:
-    ones = np.ones((1, 3), np.float32)
-    trust = ssl.create_default_context(cafile=str(service.certificates.authority))
-    with Client(service.url, api_key=service.keys["client"], transport=Transport(tls=trust)) as client:
-        for _ in range(RETRIED):
-            client.infer("digits", {"x": ones})
-    return RETRIED
-
-
-def _find_server(port: int) -> list[psutil.Process]:
-    """The processes of the server that listens on the port."""
-    pids = {
-        connection.pid
-        for connection in psutil.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-        and connection.pid
-        and getattr(connection.laddr, "port", 0) == port
-    }
-    server = min(map(psutil.Process, pids), key=psutil.Process.create_time)
-    return [server, *server.children(recursive=True)]

@@ -1,22 +1,26 @@
 """A Ray cluster on this machine, in a process of its own, which is told by lines what to do.
 
 `python -m tests.replicas.nodes NODES CORES HEAD_CORES` prints its address; `kill NODE` kills a node as a
-power failure would, `add` adds one, and at the end of its input all of it ends.
+power failure would, `kill head` the head's process that knows the cluster, `add` adds a node, and at the end
+of its input all of it ends.
 """
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tests.fleet.program import READY_SECONDS, FleetError
 from tests.serve.process import free_port
 
+HEAD = "head"
 OBJECT_STORE_BYTES = 80 * 2**20  # Ray's least is 75 MiB
 PORTS = ("metrics_agent_port", "runtime_env_agent_port", "dashboard_agent_listen_port", "metrics_export_port")
 # A machine whose cores are all busy starts nodes slowly.
@@ -32,10 +36,15 @@ ENVIRONMENT = {
 class RayNodes:
     """The cluster, from the start of the block to its end."""
 
-    def __init__(self, folder: Path, nodes: int, cores: int, head_cores: int = 0) -> None:
+    def __init__(
+        self, folder: Path, nodes: int, cores: int, head_cores: int = 0, *, needs_token: bool = False
+    ) -> None:
+        """`needs_token` refuses whoever has not the token, which `environment` holds."""
         self._folder = folder
         self._shape = [str(number) for number in (nodes, cores, head_cores)]
         self.environment = {**os.environ, **ENVIRONMENT, "RAY_TMPDIR": str(folder)}
+        if needs_token:
+            self.environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.address = ""
 
     @property
@@ -46,6 +55,10 @@ class RayNodes:
     def kill(self, node: str) -> None:
         """The node and all its processes are gone."""
         self._tell(f"kill {node}")
+
+    def kill_head(self) -> None:
+        """Nobody knows the cluster any more: nodes are only heard of by one another."""
+        self._tell(f"kill {HEAD}")
 
     def add(self) -> str:
         """The id of a new node."""
@@ -82,6 +95,8 @@ class RayNodes:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(READY_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # agents whose node lost its head wait for it
         assert self._process.stdout is not None
         self._process.stdout.close()
 
@@ -100,7 +115,10 @@ def main() -> None:
     _answer(cluster.address)
     for line in sys.stdin:
         verb, _, node = line.strip().partition(" ")
-        if verb == "kill":
+        if node == HEAD:
+            cluster.head_node.kill_gcs_server()
+            _answer(node)
+        elif verb == "kill":
             (killed,) = [each for each in cluster.worker_nodes if each.node_id == node]
             cluster.remove_node(killed, allow_graceful=False)
             _answer(node)

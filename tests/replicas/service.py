@@ -26,6 +26,7 @@ NODES, CORES = 3, 2
 LEAST, MOST = 3, 5
 CLIENTS = 4
 COMMAND_SECONDS = 600.0
+LONG_SECONDS = 300.0
 ROLES = {"client": ("infer", "feedback"), "admin": ("admin", "infer", "metrics")}
 NET = """net (float[N, 3] x) => (float[N, 4] y) {
     w = Constant<value = float[3, 4] {0.3, -1.7, 0.01, 2.5, 1.1, 0.9, -0.4, 0.7, -2.2, 0.6, 1.3, -0.8}>()
@@ -64,13 +65,13 @@ class Service:
         arguments = self.url, self.certificates.authority, self.keys["client"], clients
         return Load(*arguments) if request is None else Load(*arguments, request)
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """The command of these words, once it has ended."""
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """The command of these words, once it has ended; with the variables in place of the cluster's."""
         return subprocess.run(
             [sys.executable, "-m", "adaptact", *words],
             capture_output=True,
             text=True,
-            env=self.nodes.environment,
+            env={**self.nodes.environment, **environment},
             timeout=COMMAND_SECONDS,
             check=False,
         )
@@ -117,7 +118,7 @@ def running_service(folder: Path) -> Iterator[Service]:
     port = free_port()
     with ExitStack() as closing:
         store = closing.enter_context(running_server())
-        nodes = closing.enter_context(RayNodes(folder, NODES, CORES))
+        nodes = closing.enter_context(RayNodes(folder, NODES, CORES, needs_token=True))
         options = {
             "cluster": nodes.address,
             "models": folder / "models",

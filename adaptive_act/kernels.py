@@ -50,6 +50,12 @@ def is_zero_on_cpu(weight: Tensor) -> bool:
     return not is_in_graph() and weight.device.type == "cpu" and not weight.any()
 
 
+def may_overwrite(gradient: Tensor) -> bool:
+    """Whether a backward pass may write into tensors: it is neither recorded nor for many gradients."""
+    at_once = torch._C._functorch.is_legacy_batchedtensor(gradient)
+    return not (torch.is_grad_enabled() or is_in_graph() or at_once)
+
+
 def sum_product(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
     """The sum of a * b over the axes that a parameter shaped as `like` shares.
 
@@ -212,9 +218,9 @@ class _TwoLines(torch.autograd.Function):
         right = torch.ops.aten.threshold_backward(gradient, x, 0)
         left = gradient_below(gradient, x)
         of_above, of_below = sum_product(right, x, above), sum_product(left, x, below)
-        if torch.is_grad_enabled():  # to be differentiated again
-            return right * above + left * below, of_above, of_below
-        return right.mul_(above).addcmul_(left, below), of_above, of_below
+        if may_overwrite(gradient):
+            return right.mul_(above).addcmul_(left, below), of_above, of_below
+        return right * above + left * below, of_above, of_below
 
 
 def elu_below(x: Tensor, depth: Tensor, rate: Tensor) -> Tensor:
@@ -278,20 +284,17 @@ class _Hinges(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         x, slope, bends, knots = ctx.saved_tensors
-        again = torch.is_grad_enabled()  # to be differentiated again: nothing may be written over
+        in_place = may_overwrite(gradient)
         of_x, passed = gradient * slope, torch.empty_like(x)
         of_bends, of_knots = [], []
         for bend, knot in zip(bends, knots, strict=True):
-            if again:
-                passed = torch.ops.aten.threshold_backward(gradient, x, knot.item())
-                of_x = of_x + bend * passed
-            else:
+            if in_place:
                 torch.ops.aten.threshold_backward(gradient, x, knot.item(), grad_input=passed)
                 of_x.add_(passed, alpha=bend.item())
+            else:
+                passed = torch.ops.aten.threshold_backward(gradient, x, knot.item())
+                of_x = of_x + bend * passed
             through = passed.sum()
             of_bends.append(sum_product(passed, x, bend) - knot * through)
             of_knots.append(-bend * through)
         return of_x, sum_product(gradient, x, slope), torch.stack(of_bends), torch.stack(of_knots)
-
-
-__all__ = ["clip", "elu_below", "hinges", "limit", "negative_part", "times", "two_lines", "two_slopes"]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adaptive_act.kernels import is_scalar_on_cpu
+from adaptive_act.kernels import is_scalar_on_cpu, may_overwrite
 
 BLOCK = 131_072
 """The elements of a block for each thread. With half as many, calls of operators cost more than is spared."""
@@ -61,36 +61,38 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, kernel: Kernel, x: Tensor, *parameters: Tensor) -> Tensor:
         axes, numbers = _order_axes(x), _to_vector(parameters)
-        flat = _flatten(x, axes)
-        value, kept = torch.empty_like(flat), kernel.make_kept(flat)
-        for x_block, value_block, *kept_blocks in _split(flat, value, *kept):
+        flat, value = _flatten(x, axes), _make_dense(x, axes)
+        kept = kernel.make_kept(flat)
+        for x_block, value_block, *kept_blocks in _split(flat, _flatten(value, axes), *kept):
             kernel.write_value(x_block, numbers, kept_blocks, value_block)
         ctx.kernel = kernel
         ctx.save_for_backward(x, *parameters, *kept)
-        return _shape(value, x, axes)
+        return value
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (x, *rest), count = ctx.saved_tensors, len(ctx.needs_input_grad) - 2
         parameters, kept = rest[:count], rest[count:]
-        if torch.is_grad_enabled():  # to be differentiated again
+        if not may_overwrite(gradient):
             return None, *_differentiate(ctx.kernel, gradient, x, *parameters)
         axes, numbers = _order_axes(x), _to_vector(parameters)
-        flat, total = _flatten(x, axes), torch.zeros_like(numbers)
-        of_x = torch.empty_like(flat)
-        for x_block, *others in _split(flat, *kept, _flatten(gradient, axes), of_x):
-            *kept_blocks, gradient_block, of_x_block = others
+        of_x, total = _make_dense(x, axes), torch.zeros_like(numbers)
+        flat = [_flatten(tensor, axes) for tensor in (x, gradient, of_x)]
+        for x_block, gradient_block, of_x_block, *kept_blocks in _split(*flat, *kept):
             total += ctx.kernel.write_gradient(x_block, numbers, kept_blocks, gradient_block, of_x_block)
         of_parameters = [of.view_as(own) for of, own in zip(total.unbind(), parameters, strict=True)]
-        return None, _shape(of_x, x, axes), *of_parameters
+        return None, of_x, *of_parameters
 
 
 def _differentiate(kernel: Kernel, gradient: Tensor, *inputs: Tensor) -> list[Tensor | None]:
-    """The gradients as torch computes them from its own operators, with a graph of their own."""
+    """The gradients as torch computes them from its own operators, with a graph of their own if asked for."""
     wanted = [given for given in inputs if given.requires_grad]
-    value = kernel.plain(*inputs)
-    found = iter(torch.autograd.grad(value, wanted, gradient, create_graph=True, allow_unused=True))
-    return [next(found) if given.requires_grad else None for given in inputs]
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        value = kernel.plain(*inputs)
+    gradients = torch.autograd.grad(value, wanted, gradient, create_graph=again, allow_unused=True)
+    by_input = iter(gradients)
+    return [next(by_input) if given.requires_grad else None for given in inputs]
 
 
 def _to_vector(parameters: Sequence[Tensor]) -> Tensor:
@@ -103,13 +105,16 @@ def _order_axes(x: Tensor) -> list[int]:
 
 
 def _flatten(x: Tensor, axes: list[int]) -> Tensor:
+    """The elements of x in this order of its axes, [n]: where they lie so without gaps, a view."""
     return x.permute(axes).reshape(-1)
 
 
-def _shape(flat: Tensor, like: Tensor, axes: list[int]) -> Tensor:
-    """`flat` in the shape of `like`, whose axes lie in this order."""
-    back = sorted(range(len(axes)), key=lambda place: axes[place])
-    return flat.view([like.shape[axis] for axis in axes]).permute(back)
+def _make_dense(like: Tensor, axes: list[int]) -> Tensor:
+    """A tensor of the shape of `like`, whose axes lie in this order without gaps.
+
+    It is no view, since torch lets nobody write into one that comes out of an autograd function.
+    """
+    return torch.empty_permuted(like.shape, axes, dtype=like.dtype, device=like.device)
 
 
 def _split(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

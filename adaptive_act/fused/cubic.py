@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adaptive_act.kernels import is_in_graph, is_zero_on_cpu, limit, sum_product
+from adaptive_act.kernels import is_in_graph, is_zero_on_cpu, limit, may_overwrite, sum_product
 
 
 def scaled_cube(x: Tensor, scale: Tensor) -> Tensor:
@@ -58,15 +58,15 @@ class _CubicRight(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, linear, cubic = ctx.saved_tensors
         right = torch.relu(x)
-        again = torch.is_grad_enabled()  # to be differentiated again
-        is_linear = not again and is_zero_on_cpu(cubic)
+        in_place = may_overwrite(gradient)
+        is_linear = in_place and is_zero_on_cpu(cubic)
         bounded = right if is_linear else limit(right, cubic, power=4)
         scaled = bounded * bounded * gradient
         of_linear, of_cubic = sum_product(gradient, right, linear), sum_product(scaled, bounded, cubic)
         if is_linear:
             slope = torch.mul(gradient, linear, out=scaled)
-        elif again:
-            slope = 3 * cubic * scaled + linear * gradient
-        else:
+        elif in_place:
             slope = scaled.mul_(3 * cubic).addcmul_(gradient, linear)
+        else:
+            slope = 3 * cubic * scaled + linear * gradient
         return torch.ops.aten.threshold_backward(slope, x, 0), of_linear, of_cubic

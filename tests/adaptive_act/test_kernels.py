@@ -84,6 +84,17 @@ def test_it_can_be_differentiated_twice(
     assert torch.autograd.gradgradcheck(lambda x, *p: kernel(x, *p) * x, (x, *parameters))
 
 
+@every_kernel
+def test_many_gradients_are_taken_at_once(
+    kernel: Callable[..., Tensor], plain: Callable[..., Tensor], values: tuple[float, ...]
+) -> None:
+    inputs = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in ([-1.5, -0.1, 0.7], *values)]
+    weights = torch.eye(3, dtype=torch.float64)
+    many = torch.autograd.grad(kernel(*inputs), inputs, weights, is_grads_batched=True)
+    expected = [torch.autograd.grad(plain(*inputs), inputs, row) for row in weights]
+    torch.testing.assert_close(many, tuple(torch.stack(rows) for rows in zip(*expected, strict=True)))
+
+
 @pytest.mark.slow
 @every_kernel
 @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # of torch, within torch

@@ -125,6 +125,28 @@ def test_it_can_be_differentiated_twice(fused: Function, plain: Function, values
 
 
 @every_function
+def test_its_value_may_be_overwritten(fused: Function, plain: Function, values: list[float]) -> None:
+    x, parameters = (
+        torch.randn(2, 3, 4).transpose(1, 2).requires_grad_(),
+        make_parameters(values, torch.float32),
+    )
+    y = fused(x, *parameters)
+    y += x  # as a residual connection does
+    expected = torch.autograd.grad((plain(x, *parameters) + x).sum(), [x, *parameters])
+    torch.testing.assert_close(torch.autograd.grad(y.sum(), [x, *parameters]), expected)
+
+
+@every_function
+def test_many_gradients_are_taken_at_once(fused: Function, plain: Function, values: list[float]) -> None:
+    x, parameters = torch.randn(7, requires_grad=True), make_parameters(values, torch.float32)
+    weights = torch.randn(2, 7)
+    many = torch.autograd.grad(fused(x, *parameters), [x, *parameters], weights, is_grads_batched=True)
+    for row, row_weights in enumerate(weights):
+        expected = torch.autograd.grad(plain(x, *parameters), [x, *parameters], row_weights)
+        torch.testing.assert_close([of[row] for of in many], list(expected), rtol=1e-4, atol=1e-5)
+
+
+@every_function
 def test_what_needs_no_gradient_gets_none(fused: Function, plain: Function, values: list[float]) -> None:
     x, parameters = torch.randn(7), make_parameters(values, torch.float32)
     torch.autograd.backward(fused(x, *parameters).sum())

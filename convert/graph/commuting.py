@@ -48,6 +48,8 @@ def _lay_out(node: ir.Node, array: Array) -> Array:
         return array.reshape(())
     if node.op_type in _MOVES:
         return _flatten(node, array)
+    if node.op_type in (*_MAXIMA, *_AVERAGES) and not _is_per_channel(node, array):
+        raise NotExactError(f"`{node.op_type}` joins numbers to which different ones of the constant belong")
     if node.op_type == "Transpose":
         axes = get_rank(node.outputs[0])
         order = node.attributes.get_ints("perm", tuple(reversed(range(axes or 0))))
@@ -57,6 +59,12 @@ def _lay_out(node: ir.Node, array: Array) -> Array:
             "`ReduceMean` averages over the channels that the scale belongs to, or drops the axes beside them"
         )
     return array
+
+
+def _is_per_channel(pool: ir.Node, array: Array) -> bool:
+    """True where the numbers differ along axis 1 alone, which a pool leaves as it is."""
+    axes = get_rank(pool.outputs[0])
+    return axes is not None and 1 < axes >= array.ndim and _align(array, axes).shape[1] == array.size
 
 
 def _align(array: Array, axes: int) -> Array:

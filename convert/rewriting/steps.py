@@ -15,7 +15,7 @@ from convert.model_io.array import Array
 _STEPS = frozenset(
     (
         *("Floor", "Ceil", "Round", "Sign", "Mod", "QuantizeLinear", "DynamicQuantizeLinear"),
-        *("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"),
+        *("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Shrink", "ThresholdedRelu"),
         *("ArgMax", "ArgMin", "TopK", "Hardmax", "NonZero", "Unique", "NonMaxSuppression", "Range"),
         *("Bernoulli", "Multinomial"),
     )
@@ -29,7 +29,7 @@ _MIXING = frozenset(
     )
 )
 # Their first input is only moved or averaged; where from, the others decide.
-_MOVING = frozenset(("Resize", "GridSample", "RoiAlign", "MaxUnpool"))
+_MOVING = frozenset(("Resize", "GridSample", "RoiAlign", "MaxRoiPool", "MaxUnpool"))
 
 
 class StepGuard:

@@ -4,7 +4,8 @@ Also after ConvTranspose, Gemm, MatMul (+ Add), and the other normalisations.
 
 Exact up to rounding: with constant statistics it is one scale and one shift a channel, worked out in float64
 and rounded once with the weights. Declined where the layer's output is read elsewhere too, where something of
-either is not constant, and where the weights would leave float32's range.
+either is not constant, where the channels of the layer are not those that are normalised, as after a MatMul
+of [batch, rows, channels], and where the weights would leave float32's range.
 """
 
 import onnx_ir as ir
@@ -12,7 +13,7 @@ import onnx_ir as ir
 from convert.graph.edit import Edit
 from convert.graph.layers import find_layer_before
 from convert.graph.linear import NotExactError, read_normalization
-from convert.graph.nodes import feeds_only
+from convert.graph.nodes import feeds_only, get_rank
 from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
@@ -23,6 +24,8 @@ def _rewrite(node: ir.Node) -> Outcome:
         return None
     if not feeds_only(value, node):
         return Declined(f"the output of `{layer.node.op_type}` is read elsewhere too")
+    if layer.channel_axis != 1 and get_rank(value) != 2:
+        return Declined(f"`{layer.node.op_type}` writes other channels than those that are normalised")
     try:
         scale, shift = read_normalization(node)
         if scale.size != layer.outputs:

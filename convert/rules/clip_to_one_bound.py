@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from convert.graph.edit import Edit
 from convert.graph.layout import is_blocked
-from convert.graph.nodes import feeds_only, get_scalar
+from convert.graph.nodes import feeds_only, get_constant
 from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
@@ -20,11 +20,11 @@ def _rewrite(node: ir.Node) -> Outcome:
         return None
     if feeds_only(value, node) and is_blocked(value):
         return None
-    number = get_scalar(present[0])
-    if number is None:
+    number = get_constant(present[0])
+    if number is None or number.size != 1:
         return Declined("the bound is not one constant number")
     edit = Edit(node)
-    bound = edit.constant(number, value.dtype.numpy(), "bound")
+    bound = edit.constant(number.reshape(()), value.dtype.numpy(), "bound")
     edit.replace(edit.op("Max" if present[0] is bounds[0] else "Min", value, bound))
     return FIRED
 

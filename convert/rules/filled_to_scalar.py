@@ -8,8 +8,9 @@ import numpy as np
 import onnx_ir as ir
 
 from convert.graph.edit import Edit, remove_node
-from convert.graph.nodes import get_attribute, get_scalar, has_same_shape, match_operator
+from convert.graph.nodes import get_attribute, get_constant, has_same_shape, keeps_shape, match_operator
 from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.model_io.array import Array
 
 _BINARY = (
     "Add",
@@ -49,8 +50,8 @@ def _rewrite(node: ir.Node) -> Outcome:
     return None
 
 
-def match_filled(value: ir.Value | None) -> tuple[float, ir.Value] | None:
-    """(c, x) of Expand(c, Shape(x)), or of ConstantOfShape(Shape(x))."""
+def match_filled(value: ir.Value | None) -> tuple[Array, ir.Value] | None:
+    """(c, x) of Expand(c, Shape(x)), or of ConstantOfShape(Shape(x)); c has no axes."""
     node = match_operator(value, "Expand", "ConstantOfShape")
     shape = match_operator(node.inputs[-1], "Shape") if node is not None else None
     if node is None or shape is None or shape.inputs[0] is None:
@@ -58,11 +59,13 @@ def match_filled(value: ir.Value | None) -> tuple[float, ir.Value] | None:
     if "end" in shape.attributes or get_attribute(shape, "start", 0) != 0:
         return None
     if node.op_type == "Expand":
-        number = get_scalar(node.inputs[0], beside=shape.inputs[0])
+        filling = get_constant(node.inputs[0])
+        if filling is None or filling.size != 1 or not keeps_shape(filling, shape.inputs[0]):
+            return None
     else:
         tensor = node.attributes.get("value")
-        number = 0.0 if tensor is None else float(np.asarray(tensor.value.numpy()).reshape(()))
-    return None if number is None else (number, shape.inputs[0])
+        filling = np.zeros(1, np.float32) if tensor is None else np.asarray(tensor.value.numpy())
+    return filling.reshape(()), shape.inputs[0]
 
 
 RULE = Rule("filled_to_scalar", _BINARY, _rewrite, is_exact=True)

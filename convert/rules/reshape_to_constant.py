@@ -49,15 +49,16 @@ def _read_sizes(part: ir.Value | None) -> list[int] | None:
 
 def _read_stated_size(part: ir.Value) -> int:
     """The size of Unsqueeze(Gather(Shape(x), place)), where the graph states it, else UNKNOWN."""
-    unsqueeze = part.producer()
+    unsqueeze = match_operator(part, "Unsqueeze", "Reshape")
     gather = match_operator(unsqueeze.inputs[0], "Gather") if unsqueeze is not None else None
     shape = match_operator(gather.inputs[0], "Shape") if gather is not None else None
-    if gather is None or shape is None or get_attribute(shape, "start", 0):
+    if gather is None or shape is None or "end" in shape.attributes or get_attribute(shape, "start", 0):
         return UNKNOWN
     source, place = shape.inputs[0], get_scalar(gather.inputs[1])
     if source is None or source.shape is None or place is None:
         return UNKNOWN
-    size = source.shape[int(place)]
+    sizes = tuple(source.shape)
+    size = sizes[int(place)] if -len(sizes) <= place < len(sizes) else None
     return size if isinstance(size, int) else UNKNOWN
 
 

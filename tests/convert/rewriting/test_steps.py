@@ -25,6 +25,7 @@ STEPS = (
     *("i = Cast<to = 7>(d) y = Cast<to = 1>(i)", "b = GreaterOrEqual(d, o) y = Cast<to = 1>(b)"),
     *("b = Equal(d, o) y = Cast<to = 1>(b)", "b = Less(d, o) y = Where(b, x, o)", "y = Mod<fmod = 1>(d, o)"),
     "i = ArgMax<axis = 1>(d) y = Cast<to = 1>(i)",
+    *("y = Shrink<lambd = 1.0>(d)", "y = ThresholdedRelu<alpha = 1.0>(d)"),
     *("g = MatMul(d, whole) y = Floor(g)", "g = Gemm(d, whole, half) y = Floor(g)"),
 )
 ONE = write_constant("o", values="{1}")

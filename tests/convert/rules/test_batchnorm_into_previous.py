@@ -73,3 +73,13 @@ COMPUTED = "the weights of `Conv` are not constant"
 def test_it_declines(body: str, reason: str) -> None:
     optimised = apply_rule(RULE, write_graph(body, write_constant("w", 4, 4, 1, 1), B, *STATISTICS))
     assert [one.startswith(reason) for one in list_reasons(optimised)] == [True]
+
+
+def test_it_declines_where_the_channels_are_not_those_of_the_layer() -> None:
+    layer = "LayerNormalization<axis = -1>(x, w, w)"
+    text = write_graph(
+        f"c = {layer} y = {NORMAL}", write_constant("w", 4), *STATISTICS, x="float[N,4,4]", y="float[N,4,4]"
+    )
+    assert list_reasons(apply_rule(RULE, text)) == [
+        "`LayerNormalization` writes other channels than those that are normalised"
+    ]

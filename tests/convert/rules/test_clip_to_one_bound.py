@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from convert.rules.clip_to_one_bound import RULE
@@ -6,6 +7,7 @@ from tests.convert.graphs import (
     assert_same_values,
     list_operators,
     list_reasons,
+    run_graph,
     write_constant,
     write_graph,
 )
@@ -29,3 +31,12 @@ def test_two_bounds_and_those_that_a_convolution_takes_over_stay(body: str) -> N
 def test_it_declines_a_bound_that_is_computed() -> None:
     text = write_graph("h = Identity(a) y = Clip(x, , h)", A)
     assert list_reasons(apply_rule(RULE, text)) == ["the bound is not one constant number"]
+
+
+def test_a_bound_that_float64_does_not_hold_keeps_its_digits() -> None:
+    head = '<ir_version: 10, opset_import: ["" : 20]> whole (int64[N] x) => (int64[N] y)'
+    text = f"{head} <int64 c = {{{2**63 - 1}}}> {{ y = Clip(x, , c) }}"
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["Min"]
+    x = np.asarray([2**63 - 1, -5])
+    np.testing.assert_array_equal(run_graph(optimised.model, {"x": x})["y"], x)

@@ -54,3 +54,14 @@ def test_what_is_filled_with_more_axes_than_the_other_side_stays() -> None:
         y="float[1,N,4]",
     )
     assert list_operators(apply_rule(RULE, text)) == ["Shape", "Expand", "Max"]
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**53 + 1])
+def test_a_whole_number_keeps_its_digits(number: int) -> None:
+    """Such as `torch.iinfo(torch.int64).max`, which float64 does not hold."""
+    head = '<ir_version: 10, opset_import: ["" : 20]> whole (int64[N,2] x) => (int64[N,2] y)'
+    text = f"{head} <int64 c = {{{number}}}> {{ s = Shape(x) f = Expand(c, s) y = Min(x, f) }}"
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["Min"]
+    x = np.asarray([[2**63 - 1, -5]])
+    assert run_graph(optimised.model, {"x": x})["y"].tolist() == [[number, -5]]

@@ -103,3 +103,13 @@ def test_it_declines(call: str, output: str, factor: str, reason: str) -> None:
     )
     assert not optimised.firings
     assert list_reasons(optimised) == [reason]
+
+
+@pytest.mark.parametrize("pool", ["AveragePool", "MaxPool"])
+def test_it_declines_numbers_that_differ_within_a_window(pool: str) -> None:
+    window = "<kernel_shape = [3,3], pads = [1,1,1,1]>"
+    places = write_constant("f", 6, values="{1, 2, 3, 4, 5, 6}")
+    optimised = apply_rule(RULE, write_graph(f"s = Mul(x, f) y = {pool}{window}(s)", places))
+    assert list_reasons(optimised) == [
+        f"`{pool}` joins numbers to which different ones of the constant belong"
+    ]

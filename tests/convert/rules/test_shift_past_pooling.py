@@ -41,3 +41,13 @@ def test_the_bias_of_a_matmul_stays_with_it() -> None:
         y="float[N,20]",
     )
     assert not apply_rule(RULE, text).firings
+
+
+@pytest.mark.parametrize("pool", ["AveragePool", "MaxPool"])
+def test_it_declines_numbers_that_differ_within_a_window(pool: str) -> None:
+    window = "<kernel_shape = [3,3], pads = [1,1,1,1]>"
+    places = write_constant("t", 6, values="{1, 2, 3, 4, 5, 6}")
+    optimised = apply_rule(RULE, write_graph(f"s = Add(x, t) y = {pool}{window}(s)", places))
+    assert list_reasons(optimised) == [
+        f"`{pool}` joins numbers to which different ones of the constant belong"
+    ]

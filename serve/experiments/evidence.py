@@ -136,15 +136,18 @@ def _read_pairs(summaries: Summaries, experiment: Experiment, phase: Phase, now:
 def _read_behaviours(
     summaries: Summaries, experiment: Experiment, phase: Phase, pairs: Mapping[str, Pairs], now: int
 ) -> dict[str, Behaviour]:
-    """How each variant answers; a candidate in shadow by what was mirrored to it."""
+    """How each variant answers: on the ramp, or in shadow, there a candidate by what was mirrored to it.
+
+    What does not run any more is described as it ran last.
+    """
     requests = summaries.requests(experiment.name, phase.comparison, now)
-    mirrored = experiment.candidates if phase.stage == "shadow" else ()
-    return {
-        variant.name: _describe(
-            requests.get(Answers(variant.name, variant in mirrored)), pairs.get(variant.name)
-        )
-        for variant in experiment.variants
-    }
+    never_ramped = all(answers.in_shadow_stage for answers in requests)
+    in_shadow = phase.stage == "shadow" or (phase.stage != "ramp" and never_ramped)
+    described = {}
+    for variant in experiment.variants:
+        answers = Answers(variant.name, in_shadow and variant != experiment.control, in_shadow)
+        described[variant.name] = _describe(requests.get(answers), pairs.get(variant.name))
+    return described
 
 
 def _describe(requests: Requests | None, pairs: Pairs | None) -> Behaviour:

@@ -31,7 +31,7 @@ class Behaviour:
     latency: LogHistogram = field(default_factory=lambda: LogHistogram.of([]))
     """In microseconds, one value a unit."""
     classes: Mapping[int, int] = field(default_factory=dict)
-    """How often each class was the most probable one."""
+    """How often each class was the most probable one, in one answer a unit."""
     disagreements: Counts = field(default_factory=Counts)
     """Pairs that the control and this candidate both answered in shadow, and those with unlike answers."""
 

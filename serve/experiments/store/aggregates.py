@@ -86,6 +86,10 @@ class Answers(NamedTuple):
 
     variant: str
     is_shadow: bool
+    """Whether they were mirrored, so that no client waited."""
+    in_shadow_stage: bool = False
+    """Whether they are of the stage shadow: there the control answers the units of all variants, so these
+    answers of it are not those of its own share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +101,9 @@ class Requests:
     nans: UnitEvents
     """Units with an answer, and those of which one held NaN or an infinity."""
     latency: LogHistogram
-    """Of answers, in microseconds."""
+    """In microseconds, of the first answer to each unit; a unit counts as of `UnitEvents`."""
     top1: dict[int, int] = field(default_factory=dict)
-    """How often each class was the most probable one."""
+    """How often each class was the most probable one, in the same answers."""
 
     def merge(self, other: Self) -> "Requests":
         """Both together."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from serve.experiments.request_ids import number_comparison
+from serve.experiments.store.request_queries import is_in_shadow_stage
 from serve.experiments.store.tables import exposures, inferences, outcomes
 
 ROUNDED = 1_000_000
@@ -145,8 +146,13 @@ _NOT_EARLY = sa.literal(0).label("early")
 
 def _events_of_requests(units: _Units) -> sa.Select[Any]:
     """The last outcome of each metric of the units' stored requests; a row for a unit without any, too."""
+    query = units.query
     answers = sa.and_(
-        *_is_answer(units.query), inferences.c.unit == exposures.c.unit, inferences.c.is_shadow == 0
+        *_is_answer(query),
+        inferences.c.unit == exposures.c.unit,
+        inferences.c.is_shadow == 0,
+        # In shadow the control answered, whichever variant the unit met later.
+        sa.not_(is_in_shadow_stage(query.experiment, query.comparison)),
     )
     of_request = units.counts(outcomes.c.request_id == inferences.c.request_id, outcomes.c.unit.is_(None))
     columns = (exposures.c.unit, exposures.c.variant, outcomes.c.metric, outcomes.c.value)
@@ -158,7 +164,7 @@ def _events_of_requests(units: _Units) -> sa.Select[Any]:
         .c
     )
     is_last = (ranked.place == 1) | ranked.metric.is_(None)
-    values = _split(units.query, ranked.metric, ranked.value)
+    values = _split(query, ranked.metric, ranked.value)
     return sa.select(ranked.unit, ranked.variant, *values, _NOT_EARLY).where(is_last)
 
 

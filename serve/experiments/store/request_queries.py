@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from serve.experiments.store.slices import FOREVER
-from serve.experiments.store.tables import exposures, inferences, outcomes
+from serve.experiments.store.tables import exposures, inferences, outcomes, phases
 
 _control = inferences.alias("control")
 
@@ -22,10 +22,20 @@ class Pairing:
     """The metric in feedback whose value is a request's true class."""
 
 
+def is_in_shadow_stage(experiment: str, comparison: int) -> sa.ColumnElement[bool]:
+    """Whether an inference is of the stage shadow, in which the control answers the units of all variants."""
+    of = phases.c.experiment == experiment, phases.c.comparison == comparison, phases.c.stage == "shadow"
+    return inferences.c.phase.in_(sa.select(phases.c.number).where(*of))
+
+
 def select_requests(experiment: str, comparison: int, start: int, end: int) -> sa.Select[Any]:
-    """A row a request, as written: when, variant, whether in shadow, status, NaN, latency, class, unit."""
-    c = inferences.c
-    columns = (c.written_at, c.variant, c.is_shadow, c.status, c.has_nan, c.latency_us, c.top1, c.unit)
+    """A row a request, as written.
+
+    When, variant, whether mirrored, whether of the stage shadow, status, NaN, latency, class, unit.
+    """
+    c, in_shadow = inferences.c, is_in_shadow_stage(experiment, comparison)
+    about = (c.written_at, c.variant, c.is_shadow, in_shadow)
+    columns = (*about, c.status, c.has_nan, c.latency_us, c.top1, c.unit)
     within = _within(inferences, experiment, comparison, start, end)
     return sa.select(*columns).where(*within).order_by(c.written_at)
 

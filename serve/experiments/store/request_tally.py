@@ -21,7 +21,7 @@ CHECK = 10_000_000
 """Microseconds after which rows that have come late are looked for again."""
 
 Row = Sequence[Any]
-"""As of `select_requests`: written_at, variant, is_shadow, status, has_nan, latency, class, unit."""
+"""As of `select_requests`."""
 
 
 @dataclass(slots=True)
@@ -37,25 +37,26 @@ class _AnswerSums:
 
     def add(self, rows: Iterable[Row]) -> None:
         latencies = []
-        for _, _, _, status, has_nan, latency, top1, unit in rows:
+        for _, _, _, _, status, has_nan, latency, top1, unit in rows:
             number = shorten_unit(unit)
-            if status == 0:
+            if has_nan:
+                self.with_nan.add(number)
+            if status != 0:
+                self.failed.add(number)
+            elif number not in self.answered:
+                # Of each unit its first answer only: those that follow are often like it.
+                self.answered.add(number)
                 latencies.append(latency)
                 if top1 is not None:
                     self.classes[top1] += 1
-            else:
-                self.failed.add(number)
-            if status == 0 or has_nan:  # NaN that JSON cannot hold is a failure too
-                self.answered.add(number)
-            if has_nan:
-                self.with_nan.add(number)
         self.latency = self.latency.merge(LogHistogram.of(latencies))
 
     def read(self) -> Requests:
         units = len(self.answered | self.failed) if self.failed else len(self.answered)
         return Requests(
             errors=UnitEvents.of(units, self.failed),
-            nans=UnitEvents.of(len(self.answered), self.with_nan),
+            # NaN that JSON cannot hold is a failure, and an answer to count here.
+            nans=UnitEvents.of(len(self.answered | self.with_nan), self.with_nan),
             latency=self.latency,
             top1=bound_classes(Counter(self.classes)),
         )
@@ -73,7 +74,7 @@ class _Part:
     def add(self, rows: Sequence[Row]) -> None:
         by_answers: dict[Answers, list[Row]] = {}
         for row in rows:
-            by_answers.setdefault(Answers(str(row[1]), bool(row[2])), []).append(row)
+            by_answers.setdefault(Answers(str(row[1]), bool(row[2]), bool(row[3])), []).append(row)
         for answers, of_answers in by_answers.items():
             self._sums.setdefault(answers, _AnswerSums()).add(of_answers)
         self.rows += len(rows)

@@ -231,7 +231,7 @@ def _same(first: LogHistogram, second: LogHistogram) -> bool:
 def test_classes_are_counted_in_bounded_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serve.experiments.store.aggregates.MAX_CLASSES", 2)
     for number in range(6):
-        put_inference(store, 1, Inference(f"{number}", START + number, 1, top1=number % 4))
+        put_inference(store, number, Inference(f"{number}", START + number, 1, top1=number % 4))
     summaries = Summaries(store, requests=2)
     assert summaries.requests("e", 1, START + 2 * SETTLE)[Answers("a", False)].top1 == {0: 2, 1: 2, -1: 2}
 

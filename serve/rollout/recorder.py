@@ -28,6 +28,8 @@ MOST_WAITING = 20_000
 """Of one interval; what comes beyond is counted as lost."""
 MOST_WAITING_ANSWERS = 50
 """With their inputs, of up to 1 MiB each."""
+NO_COMPARISON = 0
+"""That of the answers to units of an allow-list, which are not analysed."""
 LARGE_BYTES = 2**16
 """Larger answers are summed up at once, since they would stay in memory until then."""
 
@@ -168,10 +170,11 @@ class Recorder:
 
     def _find_handle(self, treatment: Treatment, target: Target, kind: UnitKind, version: str) -> int:
         """The store's number of the variant in this phase, looked up once."""
-        key = treatment.experiment, treatment.phase, target, kind, version
+        key = treatment.experiment, treatment.phase, target, kind, version, treatment.is_forced
         handle = self._handles.get(key)
         if handle is None:
-            phase = treatment.experiment, treatment.comparison, treatment.phase
+            comparison = NO_COMPARISON if treatment.is_forced else treatment.comparison
+            phase = treatment.experiment, comparison, treatment.phase
             arm = Arm(*phase, target.variant, kind, target.model, version)
             handle = self._handles[key] = self._writer.handle(arm)
         return handle

@@ -59,5 +59,5 @@ def test_an_answer_that_json_cannot_hold_is_a_failure_of_its_variant(
         stored = read_rows(served.rollout.store, inferences, "variant", "status", "has_nan")
         failures = [(status > 0, has_nan) for variant, status, has_nan in stored if variant == "candidate"]
         assert failures == [(True, 1), (True, 1)]
-        found = Summaries(served.rollout.store).requests("exp", 1, now())[Answers("candidate", False)]
+        found = Summaries(served.rollout.store).requests("exp", 0, now())[Answers("candidate", False)]
         assert (found.errors.counts.rate, found.nans.counts.rate) == (1, 1)

@@ -62,7 +62,9 @@ def _go_on(
     experiment: Experiment, phase: Phase, verdict: Verdict, met: Mapping[str, int], now: int
 ) -> Step | None:
     possible = possible_acts(experiment, phase)
-    if experiment.auto_promote and verdict.kind == "better" and "promote" in possible:
+    is_complete = not {found.metric.name for found in verdict.leading.primary} & {*verdict.incomplete}
+    is_better = verdict.kind == "better" and is_complete
+    if experiment.auto_promote and is_better and "promote" in possible:
         return Step("promote", REASONS["better"], verdict.leading.name)
     if "advance" in possible and verdict.kind != "invalid" and _is_held(experiment, phase, met, now):
         return Step("advance", REASONS["held"])

@@ -1,14 +1,25 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from serve.experiments.definition import Guardrail
-from serve.experiments.findings import CandidateFindings, Harm, Memory, Progress, Verdict, VerdictKind
+from serve.experiments.findings import (
+    CandidateFindings,
+    Harm,
+    Memory,
+    Observations,
+    Progress,
+    Verdict,
+    VerdictKind,
+)
 from serve.experiments.reasons import REASONS
 from serve.experiments.stages import Phase, Stage
 from serve.experiments.statistics.sample_ratio import check_sample_ratio
+from serve.experiments.statistics.samples import Moments
 from serve.experiments.steering import choose_step
+from serve.experiments.verdicts import Evidence, judge
 from tests.serve.experiments.definitions import make_experiment
 
 HOUR = 3600 * 1_000_000
@@ -94,3 +105,15 @@ def test_a_better_candidate_is_promoted_if_so_defined() -> None:
 def test_what_does_not_run_is_left_alone(stage: Stage) -> None:
     phases = make_phases("draft", stage)
     assert choose(phases, make_verdict("harmful", make_harm("latency", "stop"))) is None
+
+
+def test_a_win_on_outcomes_of_unlike_shares_of_units_is_not_promoted() -> None:
+    units = {"v1": Observations(5000, {"accepted": Moments.of(np.arange(900) % 2)})}
+    units["v2"] = Observations(5000, {"accepted": Moments.of(1 + np.arange(300) % 2)})
+    metric = {"name": "accepted", "kind": "mean", "is_primary": True}
+    fields = {"metrics": [metric], "auto_promote": True}
+    variants = {"control": {"name": "v1"}, "candidates": [{"name": "v2", "version": "2"}]}
+    verdict = judge(make_experiment(**fields, **variants), Evidence(units))
+    assert (verdict.kind, verdict.incomplete) == ("better", ("accepted",))
+    assert choose(LAST, verdict, **fields) is None
+    assert choose(LAST, replace(verdict, incomplete=("other",)), **fields) == ("promote", "v2")

@@ -74,7 +74,13 @@ class Follower:
             self._changed.wait(pause)
             self._changed.clear()
             wanted = self._wanted
-            if not self._closed.is_set() and self._try():
+            try:
+                is_followed = not self._closed.is_set() and self._try()
+            except Exception:  # the outermost frame of its thread: the next time may succeed
+                log.exception("changes of experiments are not followed")
+                self._failures += 1
+                continue
+            if is_followed:
                 with self._passes:
                     self._done = wanted
                     self._passes.notify_all()

@@ -95,3 +95,21 @@ def test_a_store_that_fails_at_the_start_is_an_error(store: Store) -> None:
     registry.failures = 1
     with pytest.raises(StoreError):
         Follower(registry, Told())
+
+
+def test_what_fails_while_it_is_told_is_told_again(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    registry, told, failures = Registry(store), Told(), [ZeroDivisionError(), ZeroDivisionError()]
+    registry.define(make_experiment(), ANNE)
+
+    def tell(registered: Sequence[Registered]) -> None:
+        if registered[0].phase.stage == "shadow" and failures:
+            raise failures.pop()
+        told(registered)
+
+    follower = Follower(registry, tell, seconds=0.01)
+    start(registry)
+    until(lambda: told.stages[-1] == ["shadow"])
+    assert follower.catch_up(60)
+    follower.close()
+    assert told.stages == [["draft"], ["shadow"]]
+    assert caplog.text.count("changes of experiments are not followed") == 2

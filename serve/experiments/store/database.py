@@ -49,16 +49,20 @@ _ANALYZE = {
 Insert = sqlite.Insert | postgresql.Insert
 
 
-_latest = [0]
+_last = [(0, 0)]  # what `now` was, and the monotonic time then
 
 
 def now() -> int:
     """The time in microseconds since 1970; in one process it never goes back, whatever becomes of the clock.
 
-    What was written since a time is found by it.
+    What was written since a time is found by it. Where the clock is set back it goes on at half the pace
+    until the clock has caught up: were it to stand still, what is due at a time would not come meanwhile.
     """
-    _latest[0] = max(_latest[0], time.time_ns() // 1000)
-    return _latest[0]
+    before, since = _last[0]
+    passed = time.monotonic_ns() // 1000
+    at = max(before + (passed - since) // 2, time.time_ns() // 1000)
+    _last[0] = at, passed
+    return at
 
 
 class Store:

@@ -2,7 +2,8 @@
 
 Whoever holds the lease renews it while it goes on; of one that has ended without giving it back it passes to
 another within `LEASE_SECONDS`. Machines whose times differ by more may both hold it for a while: what they do
-must be harmless when it is done twice.
+must be harmless when it is done twice. A lease that ends later than any can was taken before a clock was set
+back, and is nobody's.
 """
 
 import secrets
@@ -11,10 +12,11 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from serve.experiments.store.database import Store, now
+from serve.experiments.store.slices import SETTLE
 from serve.experiments.store.tables import looks
 
 LEASE_SECONDS = 15.0
-_SECOND = 1_000_000
+_LENGTH = round(LEASE_SECONDS * 1_000_000)
 _SUBJECT = "lease"
 
 
@@ -32,12 +34,11 @@ class Lease:
     def hold(self) -> bool:
         """Whether this process holds the lease, taking it where nobody does; cheap where it is held."""
         at = self._clock()
-        length = round(LEASE_SECONDS * _SECOND)
-        if at < self._until - length // 2:
+        if at < self._until - _LENGTH // 2:
             return True
         if self._is_others(at):
             return False
-        self._until = at + length if self._take(at, at + length) else 0
+        self._until = at + _LENGTH if self._take(at, at + _LENGTH) else 0
         return self._until > 0
 
     def give_back(self) -> None:
@@ -53,7 +54,9 @@ class Lease:
     def _is_others(self, at: int) -> bool:
         with self._store.read() as connection:
             content = connection.execute(sa.select(looks.c.content).where(*self._where)).scalar()
-        return content is not None and not content.endswith(self._holder) and content >= _write_time(at)
+        if content is None or content.endswith(self._holder):
+            return False
+        return _write_time(at) <= content < _write_latest(at)
 
     def _take(self, at: int, until: int) -> bool:
         """Whether it could be had at this time, in one statement."""
@@ -62,7 +65,9 @@ class Lease:
         taken = insert.on_conflict_do_update(
             index_elements=list(looks.primary_key),
             set_={"content": insert.excluded.content},
-            where=(looks.c.content < _write_time(at)) | looks.c.content.endswith(self._holder),
+            where=(looks.c.content < _write_time(at))
+            | (looks.c.content >= _write_latest(at))
+            | looks.c.content.endswith(self._holder),
         ).returning(looks.c.at)
         with self._store.write(is_durable=False) as connection:
             return connection.execute(taken).first() is not None
@@ -71,3 +76,8 @@ class Lease:
 def _write_time(at: int) -> str:
     """A text that sorts as the time does."""
     return f"{at:020d}"
+
+
+def _write_latest(at: int) -> str:
+    """The same of when no lease can end that was taken by now, at whichever machine."""
+    return _write_time(at + _LENGTH + SETTLE)

@@ -150,23 +150,30 @@ class Registry:
         return Lease(self._store, work, clock)
 
     def keep_look(self, name: str, comparison: int, at: int, content: Mapping[str, Any]) -> None:
-        """Store what a look at an experiment has shown, in types of JSON."""
-        row = {"experiment": name, "comparison": comparison, "subject": VERDICT, "at": at}
+        """Store what a look at an experiment has shown, in types of JSON.
+
+        Its time is after those of all looks before, also where a clock was set back: the newest one holds
+        what all of them have shown.
+        """
+        where = _is_look(name, comparison)
+        row = {"experiment": name, "comparison": comparison, "subject": VERDICT}
         statement = self._store.insert(looks).on_conflict_do_nothing()
         with self._store.write() as connection:
-            connection.execute(statement, [{**row, "content": json.dumps(content, allow_nan=False)}])
+            newest = connection.execute(sa.select(sa.func.max(looks.c.at)).where(*where)).scalar()
+            row |= {"at": max(at, (newest or 0) + 1), "content": json.dumps(content, allow_nan=False)}
+            connection.execute(statement, [row])
 
     def read_looks(self, name: str, comparison: int, most: int = 1000) -> list[tuple[int, dict[str, Any]]]:
         """The newest looks and when they were taken, the oldest of them first."""
-        where = looks.c.experiment == name, looks.c.comparison == comparison, looks.c.subject == VERDICT
-        query = sa.select(looks.c.at, looks.c.content).where(*where).order_by(looks.c.at.desc()).limit(most)
+        query = sa.select(looks.c.at, looks.c.content).where(*_is_look(name, comparison))
+        query = query.order_by(looks.c.at.desc()).limit(most)
         with self._store.read() as connection:
             rows = connection.execute(query).all()
         return [(at, json.loads(content)) for at, content in reversed(rows)]
 
     def read_looks_over_time(self, name: str, comparison: int, most: int) -> list[tuple[int, dict[str, Any]]]:
         """Looks spread evenly over the comparison, `most` + 1 of them at most, the last one among them."""
-        where = looks.c.experiment == name, looks.c.comparison == comparison, looks.c.subject == VERDICT
+        where = _is_look(name, comparison)
         with self._store.read() as connection:
             ends = sa.select(sa.func.min(looks.c.at), sa.func.max(looks.c.at)).where(*where)
             first, last = connection.execute(ends).one()
@@ -182,6 +189,10 @@ class Registry:
         """What all looks so far have shown; nothing before the first one."""
         newest = self.read_looks(name, comparison, most=1)
         return Memory.from_json(newest[0][1]["memory"]) if newest else Memory()
+
+
+def _is_look(name: str, comparison: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return looks.c.experiment == name, looks.c.comparison == comparison, looks.c.subject == VERDICT
 
 
 def _read(connection: sa.Connection, name: str) -> Registered:

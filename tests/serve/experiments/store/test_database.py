@@ -31,10 +31,17 @@ def count(store: Store) -> int:
         return connection.execute(sa.select(sa.func.count()).select_from(audit)).scalar_one()
 
 
-def test_the_time_stands_still_where_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = now()
-    monkeypatch.setattr(time, "time_ns", lambda: 1000 * (before - 3_600_000_000))
-    assert now() >= before
+def test_the_time_goes_on_where_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, passed = now(), time.monotonic_ns()
+    hour = 3_600_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: 1000 * (before - hour))
+    assert before <= now()
+    monkeypatch.setattr(time, "monotonic_ns", lambda: passed + 1000 * hour)
+    monkeypatch.setattr(time, "time_ns", lambda: 1000 * before)
+    assert now() == pytest.approx(before + hour / 2, abs=1e8)
+    monkeypatch.setattr(time, "monotonic_ns", lambda: passed + 2000 * hour)
+    monkeypatch.setattr(time, "time_ns", lambda: 1000 * (before + hour + 7))
+    assert now() == pytest.approx(before + hour, abs=1e8)
 
 
 def test_a_folder_is_made_and_holds_one_file(tmp_path: Path) -> None:

@@ -52,3 +52,15 @@ def test_a_holder_that_has_ended_is_followed_by_another(store: Store) -> None:
     assert second.hold()
     second.give_back()
     assert first.hold()
+
+
+def test_a_lease_from_before_a_clock_was_set_back_is_nobodys(store: Store) -> None:
+    clock = Clock()
+    assert Lease(store, "looks", clock).hold()
+    clock.pass_by(-3600)
+    second, third = Lease(store, "looks", clock), Lease(store, "looks", clock)
+    assert second.hold()
+    assert not third.hold()
+    # But a machine whose clock is a little ahead keeps what it has.
+    clock.pass_by(-30)
+    assert not third.hold()

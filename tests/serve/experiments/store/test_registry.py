@@ -123,3 +123,11 @@ def test_looks_are_kept_by_comparison(store: Store) -> None:
     assert [at for at, _ in registry.read_looks_over_time("exp", 1, most=10)] == [1, 2]
     assert [at for at, _ in registry.read_looks_over_time("exp", 1, most=1)] == [2]
     assert registry.read_looks_over_time("exp", 2, most=10) == []
+
+
+def test_the_newest_look_is_the_last_though_a_clock_was_set_back(store: Store) -> None:
+    registry = Registry(store)
+    for at, sample_ratio in ((100, 1.0), (5, 2.0), (5, 3.0)):
+        memory = replace(Memory(), sample_ratio=sample_ratio)
+        registry.keep_look("exp", 1, at, {"memory": memory.as_json()})
+        assert registry.read_memory("exp", 1) == memory

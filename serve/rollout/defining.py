@@ -29,8 +29,13 @@ def define_from_file(
     known = registry.read_revisions()
     for experiment in read_experiments(path):
         reason = REASONS["file"].format(digest=_digest(experiment), file=path.name)
-        if experiment.name not in known or not _was_read(registry, experiment.name, reason):
-            registry.define(experiment, Change(clock(), FILE, reason), prepare)
+        if experiment.name in known and _was_read(registry, experiment.name, reason):
+            continue
+        change = Change(clock(), FILE, reason)
+        defined = registry.define(experiment, change, prepare)
+        if defined.revision == known.get(experiment.name):
+            # It was so already; unless that is kept, the file would undo what is amended from now on.
+            registry.agree(experiment.name, change)
 
 
 def _was_read(registry: Registry, name: str, reason: str) -> bool:

@@ -120,6 +120,16 @@ class Registry:
             changed = Registered(before.experiment, before.revision + 1, after)
             return _change(connection, changed, change, action)
 
+    def agree(self, name: str, change: Change) -> None:
+        """The audit trail says, once, that this author wants the experiment as it is now."""
+        of_author = audit.c.experiment == name, audit.c.by == change.by
+        query = sa.select(audit.c.detail).where(*of_author).order_by(audit.c.at.desc(), audit.c.id.desc())
+        with self._store.write() as connection:
+            phase = self._lock(connection, name).phase
+            newest = connection.execute(query.limit(1)).scalar()
+            if newest is None or not newest.endswith(change.reason):
+                _insert_audit(connection, change, "define", name, phase)
+
     def _insert(self, connection: sa.Connection, experiment: Experiment, change: Change) -> bool:
         """Whether the experiment is new, and so now there."""
         row = {"name": experiment.name, "revision": 1, "definition": experiment.model_dump_json()}

@@ -76,3 +76,13 @@ def test_a_wrong_file_defines_nothing(defining: Defining) -> None:
     with pytest.raises(DefinitionError):
         defining.read(TEXT + "  - {name: second}\n")
     assert defining.registry.read_revisions() == {}
+
+
+def test_what_was_defined_as_in_the_file_may_be_amended_too(defining: Defining) -> None:
+    defining.amend("2")
+    for _ in range(2):
+        assert defining.read(TEXT) == "2"
+    assert [entry.by for entry in defining.registry.read_audit()] == [FILE, "anne"]
+    defining.amend("7")
+    assert defining.read(TEXT) == "7"
+    assert defining.read(CHANGED) == "3"

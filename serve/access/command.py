@@ -1,5 +1,6 @@
 """`adaptact key`: creates an API key, prints it once, and adds its entry to the keys file."""
 
+import fcntl
 import os
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from adaptact.exit_codes import FAILED
 from adaptact.options import AsJson
 from adaptact.output import print_json, print_lines
 from serve.access.errors import KeysFileError
-from serve.access.keys import NAME, ROLES, Role, format_key, generate_secret, read_keys
+from serve.access.keys import MOST_KEYS, NAME, ROLES, Role, format_key, generate_secret, read_keys
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -25,7 +26,8 @@ def create_key(
         list[str], typer.Option(help="Role of the key: infer, admin, metrics or feedback. Repeatable.")
     ],
     requests_per_second: Annotated[
-        float, typer.Option(min=0, max=1e6, help="Maximum requests per second; 0 for no limit.")
+        float,
+        typer.Option(min=0, max=1e6, help="Maximum requests per second; 0 for the server's own limit."),
     ] = 0.0,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print the key alone, which is all that is printed.")
@@ -40,9 +42,7 @@ def create_key(
         raise UsageError(f"the name `{name}` has other signs than letters, digits and `._@-`")
     secret = generate_secret()
     try:
-        if file.exists() and any(key.name == name for key in read_keys(file)):
-            raise UsageError(f"`{file}` has a key named `{name}`; remove its table first")
-        _append(file, format_key(name, secret, roles, requests_per_second))
+        _append(file, name, format_key(name, secret, roles, requests_per_second))
     except OSError as error:
         raise AdaptactError(f"`{file}` cannot be written: {error.strerror}") from error
     if as_json:
@@ -56,8 +56,15 @@ def main() -> None:
     exit_codes.run(app, {KeysFileError: FAILED})
 
 
-def _append(file: Path, lines: str) -> None:
+def _append(file: Path, name: str, lines: str) -> None:
+    """Append the lines of the key of this name; raises `UsageError` where no server could read them there."""
     # Digests are no secrets, but the list of callers is not for everybody.
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # two commands at once see each other's keys
+        keys = read_keys(file)
+        if any(key.name == name for key in keys):
+            raise UsageError(f"`{file}` has a key named `{name}`; remove its table first")
+        if len(keys) >= MOST_KEYS:
+            raise UsageError(f"`{file}` has {MOST_KEYS} keys, as many as may be; remove some first")
         stream.write(lines if os.fstat(descriptor).st_size == 0 else f"\n{lines}")

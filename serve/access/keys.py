@@ -46,7 +46,7 @@ EXPECTED = {
 
 
 class Key(BaseModel):
-    """Whom a key belongs to, what it allows, and how many requests a second (0: no limit)."""
+    """Whom a key belongs to, what it allows, and how many requests a second (0: the server's own limit)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -64,6 +64,7 @@ class KeysFile:
         self._path = path
         self._file = ReloadedFiles(path)
         self._keys = read_keys(path)
+        self._problem = ""
 
     def find(self, secret: str) -> Key | None:
         """The key with this secret, or None; both take the same time."""
@@ -80,8 +81,14 @@ class KeysFile:
         try:
             self._keys = read_keys(self._path)
         except KeysFileError as error:
-            log.error("%s; the keys read before stay valid", error)
+            # As with too many open files: else a key that was removed would stay valid until the next change.
+            if isinstance(error.__cause__, OSError):
+                self._file.look_again()
+            if str(error) != self._problem:
+                log.error("%s; the keys read before stay valid", error)
+            self._problem = str(error)
         else:
+            self._problem = ""
             log.info("%d keys read again from `%s`", len(self._keys), self._path.name)
 
 
@@ -100,7 +107,7 @@ def format_key(name: str, secret: str, roles: frozenset[Role], requests_per_seco
     shown = ", ".join(f'"{role}"' for role in ROLES if role in roles)
     lines = ["[[key]]", f'name = "{name}"', f'sha256 = "{hash_key(secret)}"', f"roles = [{shown}]"]
     if requests_per_second:
-        lines.append(f"requests_per_second = {requests_per_second:g}")
+        lines.append(f"requests_per_second = {requests_per_second!r}")
     return "\n".join(lines) + "\n"
 
 

@@ -14,6 +14,7 @@ class ReloadedFiles:
         self._paths = paths
         self._stamps = [_read_stamp(path) for path in paths]
         self._last_look = monotonic()
+        self._is_unread = False
 
     def has_changed(self) -> bool:
         """Whether a file has changed since the last look; False until LOOK_SECONDS have passed."""
@@ -22,7 +23,12 @@ class ReloadedFiles:
             return False
         self._last_look = now
         before, self._stamps = self._stamps, [_read_stamp(path) for path in self._paths]
-        return before != self._stamps
+        was_unread, self._is_unread = self._is_unread, False
+        return was_unread or before != self._stamps
+
+    def look_again(self) -> None:
+        """They could not be read, perhaps only for now: at the next look they have changed."""
+        self._is_unread = True
 
 
 def _read_stamp(path: Path) -> tuple[int, int, int] | None:

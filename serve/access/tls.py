@@ -35,6 +35,7 @@ class Tls:
         self.certificate, self.key, self.client_ca = certificate, key, client_ca
         self._files = ReloadedFiles(*(path for path in (certificate, key, client_ca) if path is not None))
         self._newest = self._read()
+        self._problem = ""
         self.context: ssl.SSLContext = _NewestContext(lambda: self.newest().context)
         self.http2_context: ssl.SSLContext = _NewestContext(lambda: self.newest().http2_context)
 
@@ -48,8 +49,12 @@ class Tls:
         try:
             self._newest = self._read()
         except TlsError as error:
-            log.error("%s; what was read before stays in use", error)
+            self._files.look_again()  # a certificate may be there a moment before its key
+            if str(error) != self._problem:
+                log.error("%s; what was read before stays in use", error)
+            self._problem = str(error)
         else:
+            self._problem = ""
             log.info("the certificate was read again from `%s`", self.certificate.name)
 
     def _read(self) -> TlsCredentials:

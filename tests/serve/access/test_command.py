@@ -65,3 +65,16 @@ def test_a_missing_folder_is_named(run: Run, tmp_path: Path) -> None:
     status, _, error = run(tmp_path / "missing" / "keys.toml", "--name", "a", "--role", "infer")
     assert status == FAILED
     assert "No such file" in error
+
+
+def test_what_no_server_would_read_is_not_written(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "keys.toml"
+    monkeypatch.setattr("serve.access.command.MOST_KEYS", 1)
+    run(file, "--name", "a", "--role", "infer", "--requests-per-second", "123456.75")
+    before = file.read_text()
+    assert "requests_per_second = 123456.75" in before
+    status, _, error = run(file, "--name", "b", "--role", "infer")
+    assert (status, file.read_text()) == (WRONG_USE, before)
+    assert "has 1 keys, as many as may be" in error

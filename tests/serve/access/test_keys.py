@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 import tomllib
@@ -76,6 +77,23 @@ def test_a_file_that_breaks_leaves_the_old_keys_valid(
         file.write_text(broken)
     assert served.find(SECRET) is not None
     assert "the keys read before stay valid" in caplog.text
+
+
+def test_a_file_that_could_not_be_read_for_a_while_is_read_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reloaded_file, "LOOK_SECONDS", 0)
+    served = KeysFile(file)
+    file.write_text(format_key("new", "another", frozenset({"admin"})))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", fail)
+        assert all(served.find(SECRET) is not None for _ in range(2))
+    assert served.find(SECRET) is None
+    assert caplog.text.count("Too many open files") == 1
 
 
 GOOD = {"name": '"a"', "sha256": f'"{"0" * 64}"', "roles": '["infer"]'}

@@ -140,3 +140,20 @@ def test_the_old_certificate_stays_where_the_new_is_unusable(
     assert shown(tls, authority)
     path.write_bytes(content)
     assert tls.newest() is not before
+
+
+def test_files_that_could_not_be_read_for_a_while_are_read_again(
+    changing: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reloaded_file, "LOOK_SECONDS", 0)
+    tls = Tls(*changing.pair("server"), None)
+    before = tls.newest()
+    changing.pair("server")[0].touch()
+
+    def fail(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", fail)
+        assert tls.newest() is before
+    assert tls.newest() is not before

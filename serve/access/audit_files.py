@@ -5,9 +5,8 @@ import re
 import stat
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -17,6 +16,7 @@ MOST_FILES = 1000
 LARGEST_EXPANDED = 64 * 2**20
 """The most bytes of a compressed file that are read, since all of it has to be in memory."""
 GZIP = ".gz"
+GZIP_FORMAT = 16 + zlib.MAX_WBITS
 _MOVED_AWAY = r"[.-]\d[\d.-]{0,40}"
 """What programs such as logrotate put behind a name, or before its ending: a number, or a date."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -43,7 +43,7 @@ class Content:
 
 
 def list_audit_files(path: Path) -> list[AuditFile]:
-    """The present file, then the others by when they were last written to, the newest first.
+    """The present file, then at most MOST_FILES others by when they were last written to, the newest first.
 
     Raises `AuditError` where the present one is none that can be read.
     """
@@ -56,9 +56,9 @@ def list_audit_files(path: Path) -> list[AuditFile]:
             found = [Path(entry.path) for entry in entries if names.fullmatch(entry.name)]
     except OSError:
         found = []
-    others = [known for other in islice(found, MOST_FILES) if (known := _describe(other)) is not None]
+    others = [known for other in found if (known := _describe(other)) is not None]
     others.sort(key=lambda file: (file.changed, file.path.name), reverse=True)
-    return [*_list_present(path), *others]
+    return [*_list_present(path), *others[:MOST_FILES]]
 
 
 def _list_present(path: Path) -> Iterator[AuditFile]:
@@ -96,8 +96,7 @@ def open_audit_file(file: AuditFile) -> Iterator[Content]:
     try:
         if file.path.suffix == GZIP:
             with _expanding:
-                whole = _expand(descriptor)
-                is_whole = len(whole) < LARGEST_EXPANDED
+                whole, is_whole = _expand(descriptor)
                 yield Content(len(whole), lambda place, length: whole[place : place + length], is_whole)
         else:
             size = os.fstat(descriptor).st_size
@@ -108,13 +107,19 @@ def open_audit_file(file: AuditFile) -> Iterator[Content]:
         os.close(descriptor)
 
 
-def _expand(descriptor: int) -> bytes:
-    """The beginning of what was compressed, up to LARGEST_EXPANDED bytes; what is damaged is left out."""
-    expander = zlib.decompressobj(wbits=31)
+def _expand(descriptor: int) -> tuple[bytes, bool]:
+    """The beginning of what was compressed, up to LARGEST_EXPANDED bytes, and whether that is all of it.
+
+    What follows damage is left out. A file may hold several compressed parts, which were appended to it.
+    """
+    expander = zlib.decompressobj(wbits=GZIP_FORMAT)
     whole = bytearray()
-    while len(whole) < LARGEST_EXPANDED and (piece := os.read(descriptor, 2**20)):
-        try:
+    with suppress(zlib.error):
+        while piece := expander.unused_data or os.read(descriptor, 2**20):
+            if expander.eof:
+                expander = zlib.decompressobj(wbits=GZIP_FORMAT)
             whole += expander.decompress(piece, LARGEST_EXPANDED - len(whole))
-        except zlib.error:
-            break
-    return bytes(whole)
+            if len(whole) == LARGEST_EXPANDED:
+                return bytes(whole), False
+        return bytes(whole), expander.eof
+    return bytes(whole), False

@@ -18,7 +18,7 @@ MOST_BYTES, MOST_LINES = 4 * 2**20, 50_000  # read for one page, however little 
 ANSWERS_BYTES = 256 * 2**10
 """So far behind a page it is looked for the answers to its actions."""
 LONGEST_LINE = 16 * 2**10  # the server's own have a quarter at most
-PLACE = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{1,16}|end)")
+PLACE = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{1,15}|end)")  # no file is longer
 END = "end"
 MOVED = "`before` is no place in this audit log, which may have been moved away since; ask without it"
 LARGEST_STATUS = 999

@@ -203,7 +203,7 @@ def test_a_file_that_cannot_be_read_whole_is_named(path: Path, monkeypatch: pyte
     _rotate(path, "audit.jsonl.1.gz", gzip.compress(_line(1) * 100), 1)
     _rotate(path, "audit.jsonl.2.gz", b"no gzip", 2)
     page = read_audit_page(path, 100)
-    assert page.unread == ["audit.jsonl.1.gz"]
+    assert page.unread == ["audit.jsonl.1.gz", "audit.jsonl.2.gz"]
     assert [entry.request_id for entry in page.entries] == ["r-3", *["r-1"] * (1000 // len(_line(1)))]
 
 
@@ -216,10 +216,32 @@ def test_a_place_that_no_answer_has_named_is_refused(path: Path, before: str) ->
         read_audit_page(path, 1, before)
 
 
-def test_a_place_behind_the_end_is_refused(path: Path) -> None:
+def test_a_compressed_file_of_several_parts_is_read_to_its_end(path: Path) -> None:
+    path.write_bytes(_line(3))
+    parts = gzip.compress(_line(1)) + gzip.compress(_line(2))
+    _rotate(path, "audit.jsonl.1.gz", parts, 1)
+    _rotate(path, "audit.jsonl.2.gz", parts[:-4], 2)
+    page = read_audit_page(path, 100)
+    assert [entry.request_id for entry in page.entries] == ["r-3", "r-2", "r-1", "r-2", "r-1"]
+    assert page.unread == ["audit.jsonl.2.gz"]  # whose end is not there
+
+
+def test_of_too_many_files_the_newest_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_files, "MOST_FILES", 2)
+    path.write_bytes(_line(0))
+    for age in range(1, 21):
+        _rotate(path, f"audit.jsonl.{age}", _line(age), age)
+    page = read_audit_page(path, 100)
+    assert [entry.request_id for entry in page.entries] == ["r-0", "r-1", "r-2"]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"), [(f"{10**6:x}", "moved away"), ("f" * 16, "`next` of an earlier")]
+)
+def test_a_place_behind_the_end_is_refused(path: Path, place: str, message: str) -> None:
     path.write_bytes(_line(1))
-    with pytest.raises(MalformedRequestError, match="moved away"):
-        read_audit_page(path, 1, f"{path.stat().st_ino:x}-{10**6:x}")
+    with pytest.raises(MalformedRequestError, match=message):
+        read_audit_page(path, 1, f"{path.stat().st_ino:x}-{place}")
 
 
 def test_what_is_no_file_is_not_waited_for(path: Path, tmp_path: Path) -> None:

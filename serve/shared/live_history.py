@@ -8,7 +8,7 @@ is left out.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from time import monotonic, time
 from typing import NamedTuple
 
@@ -107,12 +107,10 @@ class LiveHistory:
 
         `more` says whether the next moments may be asked for.
         """
-        answers = await self._workers.broadcast(HISTORY, after // (1000 * SECONDS), most)
+        pages, has_more = await self._read_pages(after // (1000 * SECONDS), most)
         supervisor = await self.live.read_supervisor()
-        pages = [dict(answer["notes"]) for answer in answers]
-        moments = sorted(set.intersection(*map(set, pages)) if pages else ())
         entries = []
-        for moment in moments:
+        for moment in _list_common(pages):
             entries.append(_add_up(moment, [page[moment] for page in pages], supervisor))
             await asyncio.sleep(0)  # others are answered in between
         return orjson.dumps(
@@ -120,9 +118,20 @@ class LiveHistory:
                 "latency_ends": LATENCY_BOUNDS,
                 "variant_latency_ends": SECOND_BOUNDS,
                 "entries": entries,
-                "more": bool(entries) and any(answer["more"] for answer in answers),
+                "more": bool(entries) and has_more,
             }
         )
+
+    async def _read_pages(self, moment: int, most: int) -> tuple[list[dict[int, Json]], bool]:
+        """The workers' next notes by moment, some in common if there are any, and whether more follow."""
+        while True:
+            answers = await self._workers.broadcast(HISTORY, moment, most)
+            pages: list[dict[int, Json]] = [dict(answer["notes"]) for answer in answers]
+            ends = [max(page) for page, answer in zip(pages, answers, strict=True) if answer["more"]]
+            if not ends or not all(pages) or _list_common(pages):
+                return pages, bool(ends)
+            # Nothing before the last worker began, nor in the pages that end first, is known to all of them.
+            moment = max(min(ends), max(map(min, pages)) - 1)
 
     async def _read_own(self, moment: int, most: int) -> Json:
         notes = self._notes.list_after(moment, most)
@@ -144,6 +153,11 @@ class LiveHistory:
                 log.debug("what the server does is not noted now: %s", error)
             except Exception:  # the outermost frame of its task, which must go on
                 log.exception("what the server does cannot be noted")
+
+
+def _list_common(pages: Sequence[dict[int, Json]]) -> list[int]:
+    """The moments that all workers know, in their order."""
+    return sorted(set.intersection(*map(set, pages)) if pages else ())
 
 
 def _add_up(moment: int, notes: Iterable[Json], supervisor: int | None) -> Json:

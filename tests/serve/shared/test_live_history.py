@@ -98,6 +98,21 @@ def test_pages_follow_each_other(pair: tuple[LiveHistory, LiveHistory], clock: _
     assert found == [1000 * SECONDS * (NOW + place) for place in range(1, 6)]
 
 
+def test_what_a_worker_knows_that_began_later_is_found_behind_full_pages(
+    pair: tuple[LiveHistory, LiveHistory], clock: _Clock
+) -> None:
+    async def note() -> None:
+        for place in range(6):
+            clock.moment += 1
+            for history in pair if place >= 4 else pair[:1]:
+                await history.note()
+
+    asyncio.run(note())
+    page = _read(pair[0], 0, 2)
+    assert [entry["at"] for entry in page["entries"]] == [1000 * SECONDS * (NOW + place) for place in (5, 6)]
+    assert page["more"] is False
+
+
 def test_notes_are_of_an_hour_and_bounded() -> None:
     notes = Notes()
     for moment in range(2000):

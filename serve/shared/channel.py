@@ -45,9 +45,10 @@ class Channel:
         if self._closed or self._given_up is not None:
             raise ChannelClosedError(f"`{verb}` was not answered: {self._given_up or 'the process is gone'}")
         number = next(self._numbers)
+        question = _write_message([number, "ask", verb, arguments])
         self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            self._send(_write_json([number, "ask", verb, arguments]))
+            self._send(question)
             return await self._waiting[number]
         finally:
             del self._waiting[number]
@@ -93,7 +94,7 @@ class Channel:
 
     async def _reply(self, number: int, verb: str, arguments: list[Json]) -> None:
         try:
-            content = _write_json([number, "done", await self._answer(verb, arguments)])
+            content = _write_message([number, "done", await self._answer(verb, arguments)])
         except EngineError as error:
             content = _write_json([number, "failed", type(error).__name__, str(error)])
         except Exception as error:  # the outermost handler: every request is answered
@@ -113,6 +114,17 @@ def send_last(connection: socket.socket, verb: str, *arguments: Json) -> None:
     with suppress(OSError):  # it has ended
         connection.setblocking(True)
         connection.sendall(LENGTH.pack(len(content)) + content)
+
+
+def _write_message(content: Json) -> bytes:
+    """The message; raises `EngineError` for one at which the other end would end the channel."""
+    message = _write_json(content)
+    if len(message) > LARGEST_MESSAGE:
+        raise EngineError(
+            f"a message between processes of the server has `{len(message)}` bytes, at most "
+            f"`{LARGEST_MESSAGE}`"
+        )
+    return message
 
 
 # orjson refuses texts that are not UTF-8, as the names of files may be.

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from serve.engine.errors import EngineError, QueueFullError, UnknownModelError
+from serve.shared import channel as channel_module
 from serve.shared.channel import LARGEST_MESSAGE, LENGTH, Channel, ChannelClosedError, Json
 from tests.waiting import SECONDS
 
@@ -134,3 +135,22 @@ def test_a_message_beyond_the_limit_ends_the_channel() -> None:
         two.close()
 
     asyncio.run(run())
+
+
+def test_what_the_other_end_would_not_read_is_an_error_and_not_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channel_module, "LARGEST_MESSAGE", 1000)
+
+    async def answer(verb: str, arguments: list[Json]) -> Json:
+        return "x" * arguments[0]
+
+    async def run() -> Json:
+        async with pair(answer) as (asking, _):
+            with pytest.raises(EngineError, match="bytes, at most `1000`"):
+                await asyncio.wait_for(asking.ask("long", 2000), SECONDS)
+            with pytest.raises(EngineError, match="bytes, at most `1000`"):
+                await asyncio.wait_for(asking.ask("x" * 2000, 1), SECONDS)
+            return await asyncio.wait_for(asking.ask("short", 3), SECONDS)
+
+    assert asyncio.run(run()) == "xxx"

@@ -222,8 +222,14 @@ class _Region:
             )
         _check_size(self.status, self._descriptor)  # a write beyond the object's end would make it larger
         place, start = 0, self.status.offset + placement.offset
-        while place < len(data):
-            place += os.pwrite(self._descriptor, data[place:], start + place)
+        try:
+            while place < len(data):
+                place += os.pwrite(self._descriptor, data[place:], start + place)
+        except OSError as error:  # the file system may have less room than the object's size promises
+            raise RegionError(
+                f"output {quote(output)} cannot be written into the object {quote(self.status.key)}: "
+                f"{error.strerror}; free shared memory, or make `{FOLDER}` larger"
+            ) from error
         return len(data)
 
     def _check_bounds(self, placement: Placement) -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -289,3 +290,11 @@ def test_the_setting_names_what_names_begin_with(folder: Path, names: str, is_al
         assert not is_allowed
     else:
         assert is_allowed
+
+
+def test_an_output_for_which_the_system_has_no_room_is_refused(
+    regions: MemoryRegions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "pwrite", Mock(side_effect=OSError(28, "No space left on device")))
+    with pytest.raises(RegionError, match=r"output `y` .*: No space left on device; free shared memory"):
+        run(regions, request(Placement("in", ROW.nbytes), Placement("out", 100)))

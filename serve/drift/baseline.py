@@ -89,7 +89,11 @@ def read_baseline(content: Json, signature: Signature, own_outputs: Sequence[str
     _require(has_values, "it holds no finite number and no category to compare with")
     reaching = {each.tensor for each in series if each.role == "activation"}
     _require(len(reaching) <= MOST_ACTIVATIONS, f"more than {MOST_ACTIVATIONS} tensors reach activations")
-    return Baseline(rows, series, sha256(orjson.dumps(content)).hexdigest())
+    try:
+        text = orjson.dumps(content)
+    except orjson.JSONEncodeError as error:  # it reads deeper nesting than it writes
+        raise BaselineError(f"it is nested too deeply: {error}") from error
+    return Baseline(rows, series, sha256(text).hexdigest())
 
 
 def _read_series(record: Any, specs: Mapping[tuple[Role, str], TensorSpec]) -> BaselineSeries:

@@ -4,6 +4,7 @@ Whichever worker has enough rows first writes it, and the others read it, so tha
 """
 
 import os
+import secrets
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -107,14 +108,15 @@ class FirstRows:
     def _store(self, content: bytes) -> None:
         """Write the file whole, unless another process has."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        own = self._path.with_suffix(f".{os.getpid()}")
-        own.write_bytes(content)
+        # No process's number: servers in containers that share the folder may have the same ones.
+        own = self._path.with_suffix(f".{secrets.token_hex(8)}")
         try:
+            own.write_bytes(content)
             os.link(own, self._path)
         except FileExistsError:
             pass
         finally:
-            own.unlink()
+            own.unlink(missing_ok=True)
 
     def _read(self) -> Baseline | None:
         try:
@@ -126,6 +128,6 @@ class FirstRows:
             raise BaselineError(f"`{self._path}` is not JSON; remove it to begin anew") from error
         return read_baseline(content, self._signature, self._own_outputs)
 
-    def _draw(self, array: Array, rows: int, chosen: Array | slice) -> Array:
+    def _draw(self, array: Array, rows: int, chosen: Array) -> Array:
         has_columns = array.ndim in (_ROW, _IMAGE) and 1 < array.shape[1] <= MOST_COLUMNS
         return draw_tensor(array, array.shape[1] if has_columns else 1, rows, chosen, self._random)

@@ -124,7 +124,7 @@ class DriftMonitor:
     def read_counts(self) -> Mapping[tuple[str, str], SampleCounts]:
         """What became of chosen runs, by name and version of what is loaded."""
         with self._lock:
-            return dict(self._counts)
+            return dict(self._counts.items())  # which holds each while it is copied
 
     def count_now(self) -> None:
         """Count what is kept now, in this thread."""
@@ -139,7 +139,7 @@ class DriftMonitor:
 
     def store(self) -> None:
         """Store what is counted by now for a later process, where there is a state folder."""
-        self.count_now()
+        self._count_all()
         self._exchange(saves=True)
 
     def close(self) -> None:

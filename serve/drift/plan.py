@@ -86,26 +86,26 @@ class Plan:
         return count_values(series, values, sum(len(piece) for piece in pieces), self.width)
 
 
-def choose_rows(rows: int, random: np.random.Generator) -> Array | slice:
-    """All rows of so many, or MOST_ROWS of them."""
-    return slice(None) if rows <= MOST_ROWS else random.integers(rows, size=MOST_ROWS)
+def choose_rows(rows: int, random: np.random.Generator) -> Array:
+    """The places of all rows of so many, or of MOST_ROWS of them."""
+    return np.arange(rows) if rows <= MOST_ROWS else random.integers(rows, size=MOST_ROWS)
 
 
-def draw_tensor(
-    array: Array, columns: int, rows: int, chosen: Array | slice, random: np.random.Generator
-) -> Array:
+def draw_tensor(array: Array, columns: int, rows: int, chosen: Array, random: np.random.Generator) -> Array:
     """A copy of values at some places of the chosen rows [rows, columns, places].
 
     A tensor without such rows counts as one; columns of one with another number are not told apart.
     """
-    kept = array[chosen] if array.ndim and array.shape[0] == rows else array.reshape(1, -1)
-    if kept.ndim not in (_ROW, _IMAGE) or kept.shape[1] != columns:
+    if not array.ndim or array.shape[0] != rows:
+        array, chosen = array.reshape(1, -1), np.zeros(1, np.intp)
+    if array.ndim not in (_ROW, _IMAGE) or array.shape[1] != columns:
         columns = 1
-    size = kept.size // max(len(kept) * columns, 1)
-    flat = kept.reshape(len(kept), columns, size)
+    size = array.size // max(len(array) * columns, 1)
     most = max(MOST_VALUES // columns, 1)
-    flat = flat[:, :, random.integers(size, size=most)] if size > most else flat.copy()
-    return _shorten(flat) if flat.dtype.kind == "O" else flat
+    places = random.integers(size, size=most) if size > most else np.arange(size)
+    # Rows and places at once: whole rows may be large, and this is done between requests.
+    drawn = array.reshape(len(array), columns, size)[np.ix_(chosen, np.arange(columns), places)]
+    return _shorten(drawn) if drawn.dtype.kind == "O" else drawn
 
 
 def _shorten(texts: Array) -> Array:

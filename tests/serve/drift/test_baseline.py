@@ -1,3 +1,4 @@
+import json
 from copy import deepcopy
 from typing import Any
 
@@ -95,6 +96,7 @@ def test_a_series_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
         {"rows": 0},
         {"rows": "200"},
         {"rows": 1e9},
+        {"note": json.loads("[" * 300 + "]" * 300)},
         {"series": []},
         {"series": {}},
         {"series": [None]},

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,3 +174,20 @@ def test_it_is_made_as_at_export() -> None:
         np.testing.assert_allclose(own["edges"], other["edges"], rtol=1e-8)
         assert own | {"edges": 0, "outside": 0} == other | {"edges": 0, "outside": 0}
         assert own["outside"] == pytest.approx(other["outside"], abs=1e-6)
+
+
+def test_servers_whose_processes_have_one_number_can_share_a_folder(
+    net: Engine, monitor: DriftMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [first] = monitor._list_first_rows()
+    link = os.link
+
+    def interrupt(*paths: Path) -> None:
+        monkeypatch.setattr(os, "link", link)
+        first._store(b"the other's")
+        link(*paths)
+
+    monkeypatch.setattr(os, "link", interrupt)
+    first._store(b"its own")
+    assert first._path.read_bytes() == b"the other's"
+    assert list(first._path.parent.iterdir()) == [first._path]

@@ -1,8 +1,10 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from serve.drift.counting import FIRST_CELL, MISSING, OUTSIDE, ROWS, VALUES
-from serve.drift.plan import MOST_ROWS, MOST_VALUES, Plan
+from serve.drift.plan import MOST_ROWS, MOST_VALUES, Plan, choose_rows, draw_tensor
 from serve.engine.signature import Array
 from tests.serve.drift.files import IDS, NET, WORDS, draw, read
 
@@ -111,3 +113,14 @@ def test_ids_and_texts_are_counted_by_name() -> None:
     assert _count(plan, long, name="words")[0][FIRST_CELL:].tolist() == [1, 1, 1]
     drawn = plan.draw("input", {"words": long}, 3)
     assert [len(word) for word in drawn["input", "words"].reshape(-1).tolist()] == [3, 64, 2]
+
+
+def test_of_large_rows_no_more_is_copied_than_is_kept() -> None:
+    large = np.zeros((64, 100_000), np.float32)
+    random = np.random.default_rng(1)
+    tracemalloc.start()
+    drawn = draw_tensor(large, 1, 64, choose_rows(64, random), random)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert drawn.shape == (MOST_ROWS, 1, MOST_VALUES)
+    assert peak < 64 * drawn.nbytes  # a row alone has 400 KB

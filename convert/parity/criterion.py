@@ -19,6 +19,8 @@ as near to one of them as it must be elsewhere to the reference; and the roundin
 of one number times the root of n.
 
 Where the original float32 model is not finite, nothing is demanded; where only the file is not, it fails.
+But where float64 and every float32 run give the same infinity on typical samples, as a mask does, the file
+must give it too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +31,7 @@ import numpy as np
 
 from adaptact.languages.catalogue import mark
 from convert.model_io.array import Array
+from convert.parity.undecided import excuse_jumps, find_lost_infinities, find_undecided
 
 FACTOR = 4.0
 FLOOR = 4.0
@@ -65,6 +68,8 @@ class Run:
     file: Mapping[str, Array]
     trees: int = 0
     """How many trees the model adds up, if it does."""
+    undefined: bool = False
+    """Whether the user's own samples hold NaN or Inf: infinities are not judged then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,25 +184,29 @@ class _OutputErrors:
 
 def compare(run: Run, output: str, typical_scale: float, tolerance: float = 0.0) -> Comparison:
     """The file's error at one output in one set, and what is allowed; `tolerance` is a share of the scale."""
-    reference = run.reference[output].astype(np.float64)
-    first, file = run.originals[0][output], run.file[output]
-    shapes = {reference.shape, *(original[output].shape for original in run.originals)}
+    exact = run.reference[output]
+    reference = exact.astype(np.float64)
+    runs, file = [original[output] for original in run.originals], run.file[output]
+    first = runs[0]
+    shapes = {reference.shape, *(own.shape for own in runs)}
     if file.shape not in shapes or file.dtype != first.dtype:
         return _compare_shapes(run, output, np.inf if run.finite else 0.0)
     if len(shapes) > 1:
         return _compare_shapes(run, output, 0.0)
     judged = np.isfinite(reference) & np.isfinite(first)
-    own = np.max([_measure_errors(original[output], reference, judged) for original in run.originals], axis=0)
-    errors = _measure_errors(file, reference, judged, missing=np.inf)
+    own = np.max([_measure_errors(values, exact, judged) for values in runs], axis=0)
+    errors = _measure_errors(file, exact, judged, missing=np.inf)
     if not run.finite:
         errors = np.zeros_like(errors)
     real = first.dtype.kind == "f"
     eps = _eps(first) * max(run.trees, 1) ** 0.5
     if real and run.trees:
         floor = FLOOR * eps * max(typical_scale, _magnitude(reference))
-        own, errors = _excuse_jumps(run, output, floor, own, errors)
+        own, errors = excuse_jumps(file, runs, floor, own, errors)
     if not real:
-        errors = np.where(_find_undecided(own, reference, file), 0, errors)
+        errors = np.where(find_undecided(own, exact, file), 0, errors)
+    elif run.typical and run.finite and not run.undefined:
+        errors = np.where(find_lost_infinities(exact, runs, file), np.inf, errors)
     output_errors = _OutputErrors(errors, own, np.abs(np.where(judged, reference, 0)), eps, tolerance)
     worst = output_errors.judge_output(typical_scale)
     if real and run.typical and run.finite:
@@ -218,33 +227,8 @@ def compare(run: Run, output: str, typical_scale: float, tolerance: float = 0.0)
         non_finite_lost=int((~np.isfinite(reference) & ~_equal(file, first)).sum()),
         non_finite_gained=int((judged & ~np.isfinite(file)).sum()),
         errors=errors[judged],
-        original_errors=_measure_errors(first, reference, judged)[judged],
+        original_errors=_measure_errors(first, exact, judged)[judged],
     )
-
-
-def _excuse_jumps(run: Run, output: str, floor: float, own: Array, errors: Array) -> tuple[Array, Array]:
-    """The errors, the original's and the file's, where a jump counts as none of either."""
-    jumped = own > floor
-    nearest = np.min(
-        [np.abs(run.file[output].astype(np.float64) - original[output]) for original in run.originals], axis=0
-    )
-    return np.where(jumped, 0, own), np.where(jumped, np.fmin(errors, nearest), errors)
-
-
-def _find_undecided(own: Array, reference: Array, file: Array) -> Array:
-    """Where the file may give other whole numbers or truth values: where the original itself does.
-
-    Where it does in a row of ranks, along the last axis, they may all change places, since two that do say
-    that their neighbours are about equal too.
-    """
-    differs: Array = own > 0
-    if differs.ndim < 2 or file.dtype.kind not in "iu" or not differs.any():
-        return differs
-    ranks, given = np.sort(reference), np.sort(file)
-    is_reordered = np.all(ranks == given, axis=-1) & np.all(np.diff(ranks) != 0, axis=-1)
-    rows: Array = np.any(differs, axis=-1) & is_reordered
-    undecided: Array = differs | rows[..., None]
-    return undecided
 
 
 def _compare_shapes(run: Run, output: str, error: float) -> Comparison:
@@ -274,10 +258,15 @@ def _compare_shapes(run: Run, output: str, error: float) -> Comparison:
 
 
 def _measure_errors(values: Array, reference: Array, judged: Array, missing: float = 0.0) -> Array:
-    """|values − reference| where judged and finite, `missing` where judged and not finite, 0 elsewhere."""
+    """|values − reference| where judged and finite, `missing` where judged and not finite, 0 elsewhere.
+
+    Of different whole numbers it is at least 1: beyond 2⁵³ float64 has the same number for several.
+    """
     finite = np.isfinite(values)
     with np.errstate(over="ignore", invalid="ignore"):
-        distance = np.abs(values.astype(np.float64) - reference)
+        distance = np.abs(values.astype(np.float64) - reference.astype(np.float64))
+    if values.dtype.kind in "iu":
+        distance = np.where(values == reference, 0.0, np.maximum(distance, 1.0))
     return np.where(judged, np.where(finite, distance, missing), 0.0)
 
 

@@ -11,6 +11,7 @@ from convert.errors import ExportError, ParityError, SourceError
 from convert.manifest.records import CoverageRecord
 from convert.model_io.array import Array
 from convert.model_io.forward import ArrayModel, LowestIndexFirst, advise_float32, in_float64, run_forward
+from convert.model_io.given import count_undefined
 from convert.model_io.outputs import name_outputs
 from convert.model_io.runtime import Session
 from convert.model_io.samples import SampleSet
@@ -275,6 +276,7 @@ def make_run(samples: SampleSet, answers: Answers, file: Mapping[str, Array]) ->
         originals=answers.originals,
         trees=answers.trees,
         file=file,
+        undefined=samples.given and count_undefined(samples.arrays) != (0, 0),
     )
 
 

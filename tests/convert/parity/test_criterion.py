@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,10 @@ def _make_run(reference: Array, original: Array, file: Array, finite: bool = Tru
 def _compare(reference: Array, original: Array, file: Array, finite: bool = True) -> Comparison:
     run = _make_run(np.asarray(reference, np.float64), original, file, finite)
     return compare(run, "y", measure_scales([run])["y"])
+
+
+def _compare_whole(reference: Array, original: Array, file: Array) -> Comparison:
+    return compare(_make_run(reference, original, file), "y", 1.0)
 
 
 ONES = np.ones(4, np.float32)
@@ -76,6 +82,26 @@ def test_lost_nans_are_counted_and_not_judged() -> None:
     assert (comparison.non_finite, comparison.non_finite_lost) == (2, 1)
 
 
+MASKED = np.array([-np.inf, 1, 1, 1], np.float32)
+
+
+@pytest.mark.parametrize("got", [0.0, np.inf, np.nan, -3e38])
+def test_an_infinity_that_the_original_is_sure_of_may_not_be_lost(got: float) -> None:
+    wrong = MASKED.copy()
+    wrong[0] = got
+    assert _compare(MASKED, MASKED, MASKED).passed
+    failed = _compare(MASKED, MASKED, wrong)
+    assert not failed.passed
+    assert (failed.worst, failed.expected) == ((0,), -np.inf)
+
+
+def test_an_infinity_is_not_judged_where_a_run_or_the_users_numbers_leave_it_open() -> None:
+    run = _make_run(MASKED.astype(np.float64), MASKED, ONES)
+    assert compare(replace(run, originals=[{"y": MASKED}, {"y": ONES}]), "y", 1.0).passed
+    assert compare(replace(run, typical=False), "y", 1.0).passed
+    assert compare(replace(run, undefined=True), "y", 1.0).passed
+
+
 def test_another_shape_or_type_fails() -> None:
     assert not _compare(ONES, ONES, np.ones(3, np.float32)).passed
     assert not _compare(ONES, ONES, np.ones(4, np.float64)).passed
@@ -86,6 +112,14 @@ def test_whole_numbers_must_be_equal_where_the_original_is_sure() -> None:
     assert _compare(exact, exact, exact).passed
     assert not _compare(exact, exact, np.array([1, 2, 4])).passed
     assert _compare(exact, np.array([1, 2, 5]), np.array([1, 2, 4])).passed
+
+
+def test_whole_numbers_are_told_apart_that_are_one_number_in_float64() -> None:
+    exact = np.array([2**62, -(2**53)])
+    for wrong in ([2**62 + 1, -(2**53)], [2**62, -(2**53) - 1]):
+        assert not _compare_whole(exact, exact, np.array(wrong)).passed
+    other = np.array([2**62 + 1, -(2**53)])
+    assert _compare_whole(exact, other, other).passed
 
 
 def test_ranks_may_differ_in_a_row_where_the_original_exchanges_two() -> None:

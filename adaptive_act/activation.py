@@ -141,7 +141,7 @@ class Activation(nn.Module):
                 module.channel_axis = 1
         columns = points.to("cpu", torch.float64).reshape(-1, 1).expand(-1, self.channels or 1)
         with torch.no_grad():
-            values: Tensor = twin(columns)
+            values: Tensor = twin.forward(columns)  # hooks would see the points as data
         return values.T.contiguous()
 
     def folded(self) -> Self:
@@ -284,7 +284,7 @@ def _largest_difference(activation: Activation, plain: nn.Module) -> float:
     """The largest |activation - plain| on PROBE over all channels, in float64."""
     points = PROBE.reshape(-1, 1).repeat(1, activation.channels or 1)  # a copy: `plain` may work in place
     with torch.no_grad():
-        expected = copy.deepcopy(plain).to("cpu", torch.float64)(points).T
+        expected = copy.deepcopy(plain).to("cpu", torch.float64).forward(points).T
     return float((activation.curve(PROBE) - expected).abs().max())
 
 

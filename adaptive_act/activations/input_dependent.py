@@ -201,7 +201,7 @@ class Funnel(Activation):
         centres = points.to("cpu", torch.float64).reshape(-1, 1, 1, 1)
         images = centres.expand(-1, self.filter.in_channels, 3, 3)
         with torch.no_grad():
-            values: Tensor = twin(images)
+            values: Tensor = twin.forward(images)
         return values[:, :, 1, 1].T.contiguous()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import fx, nn
 
 from adaptive_act.errors import SwapError
+from adaptive_act.swapping.effects import UndoneEffects
 
 # What the forward of any module may raise when it runs on symbols instead of tensors.
 UNTRACEABLE = (
@@ -42,15 +43,20 @@ class _ForwardTracer(fx.Tracer):
 def trace_forward(owner: nn.Module) -> TracedForward:
     """The forward of `owner` as a graph, with each call of a submodule as one node.
 
-    Raises one of UNTRACEABLE where the forward cannot run on symbols.
+    What else the forward does is undone, and an obstacle. Raises one of UNTRACEABLE where the forward cannot
+    run on symbols.
     """
     training = owner.training
     graphs = []
-    try:
-        for owner.training in (True, False):
-            graphs.append(_ForwardTracer().trace(owner))
-    finally:
-        owner.training = training
+    with UndoneEffects(owner) as effects:
+        try:
+            for owner.training in (True, False):
+                graphs.append(_ForwardTracer().trace(owner))
+        finally:
+            owner.training = training
+        effect = effects.describe()
+    if effect is not None:
+        return TracedForward(graphs[1], f"{effect}, which a graph leaves out")
     if str(graphs[0]) != str(graphs[1]):
         return TracedForward(graphs[1], "its forward depends on `self.training`, and one graph cannot")
     return TracedForward(graphs[1], _find_optional_argument(owner))

@@ -7,6 +7,7 @@ from torch import nn
 from adaptive_act.activation import Activation
 from adaptive_act.errors import SwapError
 from adaptive_act.site import Site
+from adaptive_act.swapping.copying import copy_hooks
 from adaptive_act.swapping.forwards import call_modules
 from adaptive_act.swapping.library_modules import (
     find_held_functions,
@@ -62,6 +63,9 @@ def put_module(model: nn.Module, site: Site, module: nn.Module) -> nn.Module:
     except AttributeError as error:
         raise SwapError(f"expected a module `{parent_name}` in `{type(model).__name__}`: {error}") from error
     module.train(model.training)
+    replaced = parent._modules.get(name)
+    if replaced is not None:
+        copy_hooks(replaced, module)
     if site.call is None and name in find_held_functions(parent):
         replace_held_function(parent, name, module)
     elif site.call is None and name not in parent._modules:

@@ -101,7 +101,7 @@ def _run_probe(module: nn.Module, probe: Tensor, training: bool) -> Tensor | Non
     twin = copy.deepcopy(module).cpu().double().train(training)
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            answer = twin(probe.clone())
+            answer = twin.forward(probe.clone())
     except UNTRACEABLE:
         return None
     fits = isinstance(answer, Tensor) and answer.shape == probe.shape and answer.dtype == probe.dtype

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from adaptive_act.activation import PROBE, SAME, Activation, named_activations
 from adaptive_act.plain import PLAIN, from_repr
-from adaptive_act.swapping.copying import copy_model
+from adaptive_act.swapping.copying import copy_hooks, copy_model
 from adaptive_act.swapping.library_modules import update_encoder_layers
 
 
@@ -70,6 +70,7 @@ def unswap(model: nn.Module, tolerance: float = 0.0) -> Unswapped:
             kept.append(entry)
             continue
         changed.append(entry)
+        copy_hooks(activation, plain)
         if not layer:  # the model is an activation itself
             plainer = plain
             continue
@@ -180,7 +181,7 @@ def _measure_distance(activation: Activation, plain: nn.Module) -> float:
     channels, axis = activation.channels or 1, activation.channel_axis
     x = _curve_points(channels, axis) if activation.elementwise else _random_map(channels, axis)
     with torch.no_grad():
-        difference = (twin(x) - plain_twin(x.clone())).abs().max().item()
+        difference = (twin.forward(x) - plain_twin.forward(x.clone())).abs().max().item()
     return float("inf") if math.isnan(difference) else difference
 
 

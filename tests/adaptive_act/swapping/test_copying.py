@@ -30,3 +30,17 @@ def test_a_copy_computes_its_weight_from_its_own_parameters() -> None:
     bias = layer.get_parameter("bias")
     assert torch.equal(layer(x)[0], bias)
     assert not torch.equal(copied(x)[0], bias)
+
+
+def test_hooks_stay_where_an_activation_is_replaced() -> None:
+    model, seen = nn.Sequential(nn.Linear(2, 2), nn.ReLU()), []
+    model[1].register_forward_hook(lambda *_: seen.append("forward"))
+    model[1].register_forward_pre_hook(lambda *_: seen.append("before"), with_kwargs=True)
+    model[1].register_full_backward_hook(lambda *_: seen.append("backward"))
+    swapped = swap(model, {nn.ReLU: PReLU}).model
+    plain = unswap(swapped).model
+    assert seen == []
+    for net in (swapped, plain):
+        net(torch.ones(1, 2)).sum().backward()
+        assert seen == ["before", "forward", "backward"]
+        seen.clear()

@@ -170,6 +170,8 @@ class NEAAF(Activation):
     ) -> None:
         if side not in ("positive", "both"):
             raise ValueError(f"`NEAAF` expects side `positive` or `both`, got `{side}`")
+        if isinstance(base, nn.PReLU):
+            base = PReLU.at_fixed_point(base, channels, channel_axis, device="cpu")
         if isinstance(base, Activation):
             channels = channels or base.channels
         super().__init__(channels, channel_axis, device=device, dtype=dtype, **values)
@@ -209,5 +211,8 @@ def _build_base(
         raise ValueError(f"`NEAAF` expects a base among {list(NEAAF_BASES)}, got `{name}`")
     chosen = NEAAF_BASES[name]
     if not issubclass(chosen, Activation):
-        return chosen()
+        plain = chosen()
+        if isinstance(base, nn.Module) and describe(base) != describe(plain):
+            raise ValueError(f"`NEAAF` expects a base with torch's default arguments, got `{base}`")
+        return plain
     return chosen(channels, channel_axis, device=device, dtype=dtype, **values)

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from adaptive_act import layout
 from adaptive_act.activation import Activation
 from adaptive_act.kernels import clip, hinges, times, two_lines, two_slopes
 from adaptive_act.learned import Learned
@@ -170,12 +171,13 @@ class PWLU(Activation):
         """Moves the bounds to where x lies; the curve stays what it is at the new knots.
 
         x is an input as `forward` takes it. A channel that hardly varies keeps its bounds. Raises ValueError
-        where x is empty or not finite.
+        where x is empty, not finite or has other channels.
         """
-        self._broadcast(self._value("left"), x)  # raises where x has other channels
+        rows = _list_rows(x, self.place)
         size = () if self.channels is None else (self.channels,)
-        current = {name: self._value(name).float().reshape(size) for name in self.learned}
-        left, right = (bound.reshape(size) for bound in _measure_bounds(x, self.channels, self.channel_axis))
+        current = {name: self._value(name).to(rows.dtype).reshape(size) for name in self.learned}
+        middle, reach = rows.mean(1), PWLU_DEVIATIONS * rows.std(1, correction=0)
+        left, right = (middle - reach).reshape(size), (middle + reach).reshape(size)
         wide = right - left >= PWLU_NARROWEST
         left, right = torch.where(wide, left, current["left"]), torch.where(wide, right, current["right"])
         knots = torch.stack(_place_knots(left, right))
@@ -237,12 +239,15 @@ class SReLU(Activation):
         return middle + two_lines(x - middle, ar, al)
 
     def calibrate(self, x: Tensor) -> None:
-        """Puts tr, in each channel, where a tenth of the values in x lie above it, but not below tl."""
-        rows = x.movedim(self.channel_axis, 0).flatten(1) if self.channels else x.reshape(1, -1)
+        """Puts tr, in each channel, where a tenth of the values in x lie above it, but not below tl.
+
+        Raises ValueError where x is empty, not finite or has other channels.
+        """
+        rows = _list_rows(x, self.place)
         rank = math.ceil(_SRELU_BELOW * rows.shape[1])
         tl, tr = self.get_parameter("tl"), self.get_parameter("tr")
         with torch.no_grad():
-            tr.copy_(torch.maximum(rows.to(tr).kthvalue(rank, dim=1).values, tl))
+            tr.copy_(torch.maximum(rows.kthvalue(rank, dim=1).values.to(tl), tl))
 
 
 def _place_knots(left: Tensor, right: Tensor) -> list[Tensor]:
@@ -256,14 +261,16 @@ def _total_width(left: Tensor, right: Tensor) -> Tensor:
     return (right - left).clamp(min=PWLU_NARROWEST)
 
 
-def _measure_bounds(x: Tensor, channels: int | None, channel_axis: int) -> tuple[Tensor, Tensor]:
-    """The mean of x ± DEVIATIONS, over all of it or in each channel: [1] or [C] each."""
-    first = x.detach().float().movedim(channel_axis, 0) if channels else x.detach().float()
-    rows = first.reshape(channels or 1, -1)
-    if rows.shape[1] == 0 or not rows.isfinite().all():
+def _list_rows(x: Tensor, place: layout.Place) -> Tensor:
+    """The numbers of x, of all channels together or of each: [1, n] or [C, n], in float32 at least."""
+    axis, channels, name = place
+    if channels:
+        layout.spread(x.new_empty(channels), x, place)  # raises where x has other channels
+    numbers = x.detach().to(torch.promote_types(x.dtype, torch.float32))
+    rows = (numbers.movedim(axis, 0) if channels else numbers).reshape(channels or 1, -1)
+    if rows.numel() == 0 or not rows.isfinite().all():
         raise ValueError(
-            f"`PWLU.calibrate` expects finite numbers, got {int((~rows.isfinite()).sum())} others in an "
+            f"`{name}.calibrate` expects finite numbers, got {int((~rows.isfinite()).sum())} others in an "
             f"input of shape {list(x.shape)}"
         )
-    reach = PWLU_DEVIATIONS * rows.std(1, correction=0)
-    return rows.mean(1) - reach, rows.mean(1) + reach
+    return rows

@@ -25,7 +25,7 @@ from adaptive_act.study.task import CLASSIFICATION, REGRESSION, Task
 
 TEST_SHARE = 0.2
 """Share of the samples that are kept apart for the test where the files keep none."""
-_FLAT = 1e-6  # a standard deviation below this is that of a constant
+_FLAT = 1e-6  # a standard deviation below this share of the largest number is that of a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,8 @@ def _measure_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation, shaped to meet one sample: of each channel, or of each feature."""
     dimensions = (0, 2, 3) if x.dim() == 4 else (0,)
     std, mean = torch.std_mean(x, dimensions, correction=0, keepdim=True)
-    return mean[0], torch.where(std[0] > _FLAT, std[0], torch.ones_like(std[0]))
+    varies = std > _FLAT * x.abs().amax(dimensions, keepdim=True)
+    return mean[0], torch.where(varies, std, torch.ones_like(std))[0]
 
 
 def _standardise(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from adaptive_act.training.divergence import Options
@@ -18,6 +18,13 @@ def choose_options(options: Options | None, clips_itself: bool) -> Options:
     if options is not None:
         return options
     return Options(clip_norm=None) if clips_itself else Options()
+
+
+def take_sum(losses: list[Tensor]) -> Tensor | None:
+    """The sum of the losses of a step's parts, which leave the list; None where there are none."""
+    total = sum(losses[1:], losses[0]) if losses else None
+    losses.clear()
+    return total
 
 
 class Stateful(Protocol):

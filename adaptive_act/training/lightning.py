@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from adaptive_act.training.callbacks import BuildSchedules, ResumableCallback, choose_options
+from adaptive_act.training.callbacks import BuildSchedules, ResumableCallback, choose_options, take_sum
 from adaptive_act.training.divergence import Options
 from adaptive_act.training.guard import Guard
 from adaptive_act.training.monitor import BOUND, Monitor, Writer
@@ -47,9 +47,7 @@ class GuardCallback(ResumableCallback[Guard], Callback):
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
         """Lets the step happen, or clears its gradients; raises DivergedError after the last try."""
-        loss = sum(self._losses[1:], self._losses[0])
-        self._losses.clear()
-        self.part.check(loss)
+        self.part.check(take_sum(self._losses))  # none where `training_step` left the batch out
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Removes the hooks."""

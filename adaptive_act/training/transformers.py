@@ -19,7 +19,13 @@ from transformers.training_args import TrainingArguments
 
 from adaptive_act.checkpoint.archive import read_archive, write_archive
 from adaptive_act.errors import DivergedError
-from adaptive_act.training.callbacks import BuildSchedules, ResumableCallback, StatefulT, choose_options
+from adaptive_act.training.callbacks import (
+    BuildSchedules,
+    ResumableCallback,
+    StatefulT,
+    choose_options,
+    take_sum,
+)
 from adaptive_act.training.divergence import Options
 from adaptive_act.training.guard import Guard
 from adaptive_act.training.hooks import ForwardHook
@@ -80,10 +86,8 @@ class GuardCallback(_CheckpointedCallback[Guard]):
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
         """Lets the step happen, or clears its gradients; raises DivergedError after the last try."""
-        loss = sum(self._losses[1:], self._losses[0]) if self._losses else None
-        self._losses.clear()
         try:
-            self.part.check(loss)
+            self.part.check(take_sum(self._losses))
         except DivergedError:
             self._close()
             raise

@@ -126,10 +126,14 @@ def test_pwlu_calibration_follows_axis_and_dtype() -> None:
         (torch.tensor([[1.0, 2.0, math.nan]]), "finite numbers, got 1 others"),
         (torch.empty(0, 3), "finite numbers"),
         (torch.zeros(5, 4), "learned 3 channels"),
+        (torch.zeros(5, 1), "learned 3 channels"),
     ],
 )
-def test_an_input_that_cannot_be_calibrated_on_is_refused(x: Tensor, message: str) -> None:
-    activation = PWLU(3)
+@pytest.mark.parametrize("kind", [PWLU, SReLU])
+def test_an_input_that_cannot_be_calibrated_on_is_refused(
+    kind: type[PWLU] | type[SReLU], x: Tensor, message: str
+) -> None:
+    activation = kind(3)
     before = {name: value.clone() for name, value in activation.state_dict().items()}
     with pytest.raises(ValueError, match=message):
         activation.calibrate(x)

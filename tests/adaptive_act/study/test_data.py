@@ -36,6 +36,15 @@ def test_training_samples_are_standardised(source: str) -> None:
     assert (data.train.x[:, 2] == 0).all()
 
 
+def test_features_of_any_unit_are_standardised(tmp_path: Path) -> None:
+    x = np.arange(200, dtype=np.float32)[:, None] * np.array([1e-9, 1e9, 0], np.float32)
+    x[:, 2] = 1e6 / 3
+    np.savez(tmp_path / "own.npz", x=x, y=np.arange(200) % 2)
+    data = load_dataset(DataSpec(str(tmp_path / "own.npz")))
+    assert torch.allclose(data.train.x[:, :2].std(0, correction=0), torch.ones(2), atol=1e-5)
+    assert data.std[2] == 1
+
+
 def test_bytes_are_images_from_0_to_1(tmp_path: Path) -> None:
     x = np.random.default_rng(0).integers(0, 256, (100, 4, 4), np.uint8)
     np.savez(tmp_path / "own.npz", x=x, y=np.arange(100) % 2)

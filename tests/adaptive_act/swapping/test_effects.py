@@ -65,7 +65,9 @@ def test_a_forward_goes_on_noting_its_calls() -> None:
     assert (swapped.calls, swapped.outputs, swapped.by_number) == (1, [y], {1: y})
 
 
-@pytest.mark.parametrize("draw", [random.random, lambda: np.random.random(), lambda: torch.rand(()).item()])
+@pytest.mark.parametrize(
+    "draw", [random.random, lambda: float(np.random.random()), lambda: torch.rand(()).item()]
+)
 def test_a_forward_goes_on_drawing_random_numbers(draw: Callable[[], float]) -> None:
     model = Sometimes(draw)
     before = read_states()

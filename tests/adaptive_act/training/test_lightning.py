@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
     pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*is deprecated"),
     pytest.mark.filterwarnings("ignore:GPU available but not used"),
+    pytest.mark.filterwarnings("ignore:`training_step` returned `None`"),
 ]
 
 
@@ -91,6 +92,16 @@ def test_a_lost_run_ends_with_the_error(tmp_path: Path) -> None:
         trainer(tmp_path, [guard]).fit(model, loader())
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
     assert not model.network[2]._forward_hooks
+
+
+def test_a_batch_that_is_left_out_counts_as_no_loss(tmp_path: Path) -> None:
+    class Choosy(Model):
+        def training_step(self, batch: list[Tensor], index: int) -> Tensor | None:  # type: ignore[override]
+            return None if index == 1 else super().training_step(batch, index)
+
+    guard = GuardCallback()
+    trainer(tmp_path, [guard], limit_train_batches=3).fit(Choosy(), loader())
+    assert (guard.part.steps, guard.part.events) == (3, [])
 
 
 @pytest.mark.parametrize(

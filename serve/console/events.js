@@ -9,16 +9,20 @@ export async function* readEvents(url, signal) {
   const reply = await send("GET", url, { signal });
   const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const events = (rest + value).split("\n\n");
-    rest = events.pop();
-    if (rest.length > LONGEST_EVENT) throw new Error("an event of the stream has no end");
-    for (const event of events) {
-      const data = readData(event);
-      if (data) yield JSON.parse(data);
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const events = (rest + value).split("\n\n");
+      rest = events.pop();
+      if (rest.length > LONGEST_EVENT) throw new Error("an event of the stream has no end");
+      for (const event of events) {
+        const data = readData(event);
+        if (data) yield JSON.parse(data);
+      }
     }
+  } finally {
+    reader.cancel().catch(() => {}); // else what is not read to its end stays one of the server's streams
   }
 }
 

@@ -23,18 +23,23 @@ export function t(text, values = {}) {
 
 /** Show this language, and remember it in this browser. */
 export async function chooseLanguage(chosen) {
-  await show(chosen);
   remembered.write(chosen);
+  await show(chosen);
 }
 
 /** Show the remembered language, or else the first of the browser's that there is. */
 export async function startLanguage() {
-  const wanted = [remembered.read(), ...navigator.languages.map((tag) => tag.split("-")[0])];
-  await show(wanted.find((tag) => tag in LANGUAGES) || "en");
+  const preferred = [remembered.read(), ...navigator.languages.map((tag) => tag.split("-")[0])];
+  await show(preferred.find((tag) => tag in LANGUAGES) || "en");
 }
 
+let wanted = "en";
+
 async function show(chosen) {
-  catalogue.value = chosen === "en" ? {} : await readCatalogue(chosen);
+  wanted = chosen;
+  const texts = chosen === "en" ? {} : await readCatalogue(chosen);
+  if (wanted !== chosen) return; // another one was chosen meanwhile
+  catalogue.value = texts;
   language.value = chosen;
   document.documentElement.lang = chosen;
 }

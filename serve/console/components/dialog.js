@@ -6,7 +6,10 @@ import { keepFocus } from "./focus.js";
 import { announce } from "./status.js";
 import { Failure } from "./resource.js";
 
-/** A modal dialog with this title; `close` is called when it should go. */
+/**
+ * A modal dialog with this title; `close` is called when it should go. Browsers close one at the second Escape,
+ * whatever the page says to the first: where it is still to be there, it is shown again.
+ */
 export function Dialog({ title, close, children }) {
   const element = useRef(null);
   const heading = useId();
@@ -19,11 +22,17 @@ export function Dialog({ title, close, children }) {
       keepFocus(opener);
     };
   }, []);
+  const cancel = (event) => {
+    event.preventDefault();
+    close();
+  };
+  const stay = ({ currentTarget: closed }) => {
+    if (!closed.isConnected) return;
+    close();
+    closed.showModal();
+  };
   return html`
-    <dialog ref=${element} aria-labelledby=${heading} onCancel=${(event) => {
-      event.preventDefault();
-      close();
-    }}>
+    <dialog ref=${element} aria-labelledby=${heading} onCancel=${cancel} onClose=${stay}>
       <h2 id=${heading}>${title}</h2>
       ${children}
     </dialog>

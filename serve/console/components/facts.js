@@ -12,7 +12,9 @@ export function Facts({ rows }) {
   `;
 }
 
-/** Many texts, of which the first few are shown at once. */
+const MOST_LISTED = 2000;
+
+/** Many texts, of which the first few are shown at once, and of the others at most MOST_LISTED. */
 export function LongList({ items, shown = 12, summary }) {
   const first = items.slice(0, shown);
   const rest = items.slice(shown);
@@ -21,7 +23,8 @@ export function LongList({ items, shown = 12, summary }) {
     ${
       rest.length > 0 &&
       html`<details><summary>${summary}</summary><span class="long-list">
-      ${rest.slice(0, 2000).map((item, place) => html`<span class="chip" key=${place}><bdi>${item}</bdi></span>`)}
+      ${rest.slice(0, MOST_LISTED).map((item, place) => html`<span class="chip" key=${place}><bdi>${item}</bdi></span>`)}
+      ${rest.length > MOST_LISTED && "…"}
     </span></details>`
     }
   `;

@@ -1,19 +1,26 @@
 /** What a page reads from the server: while it loads, when it is there, when it failed. */
 
 import { t } from "../language.js";
-import { html, useEffect, useErrorBoundary, useState } from "../view.js";
+import { html, useEffect, useErrorBoundary, useRef, useState } from "../view.js";
 import { Told } from "./told.js";
 
 /**
- * What `read(signal)` gave: `{data, error, isLoading, reload}`, read again when one of `keys` changes.
+ * What `read(signal)` gave: `{data, error, isLoading, reload, refresh}`, read again when one of `keys` changes.
  * The older data stay while new ones load and where these fail; a reading that is no longer wanted is given up.
+ * `reload` begins anew; `refresh`, by a timer, leaves a reading its time: else a slow server would never be done.
  */
 export function useResource(read, keys) {
   const [state, setState] = useState({ isLoading: true });
   const [round, setRound] = useState(0);
+  const isReading = useRef(false);
   useEffect(() => {
     const control = new AbortController();
-    const settle = (next) => control.signal.aborted || setState(next);
+    const settle = (next) => {
+      if (control.signal.aborted) return;
+      isReading.current = false;
+      setState(next);
+    };
+    isReading.current = true;
     setState((before) => (before.key === same(keys) ? { ...before, isLoading: true } : { isLoading: true }));
     read(control.signal).then(
       (data) => settle({ data, key: same(keys), isLoading: false }),
@@ -21,7 +28,8 @@ export function useResource(read, keys) {
     );
     return () => control.abort();
   }, [...keys, round]);
-  return { ...state, reload: () => setRound((before) => before + 1) };
+  const reload = () => setRound((before) => before + 1);
+  return { ...state, reload, refresh: () => isReading.current || reload() };
 }
 
 const same = (keys) => JSON.stringify(keys);

@@ -22,7 +22,7 @@ export function Page({ parts: [name] }) {
   const experiment = useResource((signal) => readExperiment(name, signal), [name]);
   const [act, setAct] = useState(null);
   useEffect(() => {
-    const timer = setInterval(() => document.hidden || act || experiment.reload(), REFRESH_MS);
+    const timer = setInterval(() => document.hidden || act || experiment.refresh(), REFRESH_MS);
     return () => clearInterval(timer);
   }, [act]);
   const close = (isDone) => {

@@ -29,7 +29,7 @@ function WithoutStore() {
 function Experiments() {
   const experiments = useResource(readExperiments, []);
   useEffect(() => {
-    const timer = setInterval(() => document.hidden || experiments.reload(), REFRESH_MS);
+    const timer = setInterval(() => document.hidden || experiments.refresh(), REFRESH_MS);
     return () => clearInterval(timer);
   }, []);
   return html`

@@ -18,7 +18,7 @@ export function Page() {
   const [dialog, setDialog] = useState(null);
   const [wanted, setWanted] = useState("");
   useEffect(() => {
-    const timer = setInterval(() => document.hidden || dialog || models.reload(), REFRESH_MS);
+    const timer = setInterval(() => document.hidden || dialog || models.refresh(), REFRESH_MS);
     return () => clearInterval(timer);
   }, [dialog]);
   const close = (isDone) => {

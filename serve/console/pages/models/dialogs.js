@@ -40,7 +40,10 @@ function Aliases({ model, close }) {
   const { name, versions, aliases } = model;
   const ready = versions.filter(({ state }) => state === "READY").map(({ version }) => version);
   const [alias, setName] = useState("stable");
-  const [version, setVersion] = useState(aliases.stable || ready[ready.length - 1]);
+  const newest = ready[ready.length - 1];
+  const [chosen, setVersion] = useState(aliases.stable || newest);
+  const isKnown = Object.hasOwn(aliases, alias);
+  const version = chosen || isKnown ? chosen : newest; // only an alias that is there can be removed
   const isRemoved = version === "";
   return html`
     <${Confirmation} title=${t("Aliases of {model}", { model: name })}
@@ -62,7 +65,7 @@ function Aliases({ model, close }) {
         ) => html`<select id=${id} value=${version} onChange=${(event) => setVersion(event.target.value)}>
           ${ready.map((choice) => html`<option key=${choice} value=${choice}>${choice}</option>`)}
           ${
-            Object.hasOwn(aliases, alias) &&
+            isKnown &&
             html`<option value="">
               ${t("none: remove the alias (now {version})", { version: aliases[alias] })}
             </option>`

@@ -46,6 +46,7 @@ function Output({ output, classes }) {
 
 function Values({ data, write }) {
   const text = data
+    .slice(0, MOST_SHOWN) // each is one character at least: millions would take seconds
     .map((value) => (["number", "bigint"].includes(typeof value) ? write(value) : String(value)))
     .join("   ");
   return html`<pre class="values" tabindex="0">${text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)} …` : text}</pre>`;

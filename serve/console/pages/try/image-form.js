@@ -1,7 +1,7 @@
 /** An image, dropped or chosen, for a model that says how an image becomes its input. */
 
 import { formatBytes, t } from "../../language.js";
-import { html, useEffect, useId, useState } from "../../view.js";
+import { html, useEffect, useId, useRef, useState } from "../../view.js";
 import { requestInstances } from "./request.js";
 
 const TYPES = ["image/png", "image/jpeg"];
@@ -11,21 +11,26 @@ const MOST_BYTES = 32 * 1024 * 1024;
 export function ImageForm({ target, set }) {
   const [image, setImage] = useState(null);
   const [isOver, setOver] = useState(false);
+  const newest = useRef(null); // the file that was chosen last: a larger one before it may be read later
   const id = useId();
   useEffect(() => {
     set(null, t("choose an image"));
+    return () => {
+      newest.current = null;
+    };
   }, []);
   useEffect(() => () => image && URL.revokeObjectURL(image.url), [image]);
   async function take(file) {
     if (!file) return;
+    newest.current = file;
     const problem = findProblem(file);
-    if (problem) {
-      setImage(null);
-      set(null, problem);
-      return;
-    }
-    setImage({ url: URL.createObjectURL(file), name: file.name, bytes: file.size });
-    set(requestInstances(target, [{ b64: await readBase64(file) }]));
+    setImage(problem ? null : { url: URL.createObjectURL(file), name: file.name, bytes: file.size });
+    set(null, problem || "");
+    if (problem) return;
+    const read = await readBase64(file).catch(() => null);
+    if (newest.current !== file) return;
+    if (read === null) set(null, t("{name} cannot be read", { name: file.name }));
+    else set(requestInstances(target, [{ b64: read }]));
   }
   const hover = (value) => (event) => {
     event.preventDefault();

@@ -172,7 +172,7 @@ class Conductor:
         for name, _ in self._watched.keys() - running:
             self._summaries.forget(name)
         self._watched = {key: self._watched.get(key) or self._watch() for key in running}
-        self._revisions = {each.experiment.name: each.revision for each in known}
+        self._revisions = revisions
 
     def _watch(self) -> Watched:
         look = Pace(LOOK_SHARE, self._processor, LOOK_SECONDS, MOST_SECONDS)

@@ -106,6 +106,5 @@ class Follower:
         if revisions == self._told:
             self._check()
             return
-        registered = self._registry.read_all()
-        self._tell(registered)
-        self._told = {known.experiment.name: known.revision for known in registered}
+        self._tell(self._registry.read_all())
+        self._told = revisions

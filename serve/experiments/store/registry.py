@@ -5,6 +5,7 @@ change can come between, and its audit entry is stored with it or not at all.
 """
 
 import json
+import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,15 +13,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from serve.engine.errors import quote
 from serve.experiments.compatibility import require_separate
 from serve.experiments.definition import Experiment
-from serve.experiments.errors import UnknownExperimentError
+from serve.experiments.errors import DefinitionError, StoreError, UnknownExperimentError
 from serve.experiments.findings import Memory
 from serve.experiments.parsing import parse_experiment
 from serve.experiments.stages import RUNNING, Change, Phase, Pin, amend, draft
 from serve.experiments.store.database import Store, now
 from serve.experiments.store.leases import Lease
 from serve.experiments.store.tables import audit, experiments, looks, phases
+
+log = logging.getLogger("adaptact")
 
 MOST_ENTRIES = 10_000
 """Of the audit trail, in one answer."""
@@ -67,10 +71,15 @@ class Registry:
             return {name: revision for name, revision in rows}
 
     def read_all(self) -> tuple[Registered, ...]:
-        """Every experiment, by name."""
+        """Every experiment, by name; one that this program cannot read is left out, and logged."""
+        found = []
         with self._store.read() as connection:
-            names = connection.execute(sa.select(experiments.c.name).order_by(experiments.c.name)).scalars()
-            return tuple(_read(connection, name) for name in names.all())
+            for name in _list_names(connection):
+                try:
+                    found.append(_read(connection, name))
+                except StoreError as error:
+                    log.error("%s", error)
+        return tuple(found)
 
     def read(self, name: str) -> Registered:
         """The experiment; raises `UnknownExperimentError`."""
@@ -209,9 +218,22 @@ def _read(connection: sa.Connection, name: str) -> Registered:
     row = connection.execute(sa.select(experiments).where(experiments.c.name == name)).mappings().first()
     if row is None:
         raise UnknownExperimentError(name, _list_names(connection))
+    return Registered(_parse(name, row["definition"]), row["revision"], _read_phase(connection, name))
+
+
+def _parse(name: str, definition: str) -> Experiment:
+    try:
+        return parse_experiment(json.loads(definition))
+    except DefinitionError as error:
+        raise StoreError(
+            f"experiment {quote(name)} does not run here, since another version of adaptact defined it: "
+            f"{error}; run that version, on all servers of the store"
+        ) from error
+
+
+def _read_phase(connection: sa.Connection, name: str) -> Phase:
     newest = sa.select(phases).where(phases.c.experiment == name).order_by(phases.c.number.desc()).limit(1)
-    phase = _make_phase(connection.execute(newest).mappings().one())
-    return Registered(parse_experiment(json.loads(row["definition"])), row["revision"], phase)
+    return _make_phase(connection.execute(newest).mappings().one())
 
 
 def _require_known(connection: sa.Connection, name: str) -> None:
@@ -244,8 +266,9 @@ def _change(connection: sa.Connection, after: Registered, change: Change, action
 
 def _require_alone(connection: sa.Connection, experiment: Experiment) -> None:
     """No unit can meet both this experiment and another one that runs."""
-    others = [_read(connection, name) for name in _list_names(connection) if name != experiment.name]
-    require_separate([*(known.experiment for known in others if known.phase.stage in RUNNING), experiment])
+    others = (name for name in _list_names(connection) if name != experiment.name)
+    running = [name for name in others if _read_phase(connection, name).stage in RUNNING]
+    require_separate([*(_read(connection, name).experiment for name in running), experiment])
 
 
 def _insert_phase(connection: sa.Connection, name: str, phase: Phase) -> None:

@@ -3,12 +3,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from serve.experiments import stages
 from serve.experiments.errors import StoreError
 from serve.experiments.stages import Change
 from serve.experiments.store.database import Store, open_store
 from serve.experiments.store.registry import Registered, Registry
+from serve.experiments.store.tables import experiments
 from serve.rollout.following import Follower
 from tests.serve.experiments.definitions import make_experiment
 from tests.waiting import until
@@ -113,3 +115,14 @@ def test_what_fails_while_it_is_told_is_told_again(store: Store, caplog: pytest.
     follower.close()
     assert told.stages == [["draft"], ["shadow"]]
     assert caplog.text.count("changes of experiments are not followed") == 2
+
+
+def test_what_cannot_be_read_is_not_told_again_and_again(store: Store) -> None:
+    registry, told = Registry(store), Told()
+    registry.define(make_experiment(), ANNE)
+    with store.write() as connection:
+        connection.execute(sa.update(experiments).values(definition="{}"))
+    follower = Follower(registry, told, seconds=600)
+    assert follower.catch_up(60)
+    follower.close()
+    assert told.stages == [[]]

@@ -4,13 +4,15 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
+import sqlalchemy as sa
 
 from serve.experiments import stages
-from serve.experiments.errors import StageError, UnknownExperimentError
+from serve.experiments.errors import StageError, StoreError, UnknownExperimentError
 from serve.experiments.findings import Memory
 from serve.experiments.stages import Change
 from serve.experiments.store.database import Store
 from serve.experiments.store.registry import Registry
+from serve.experiments.store.tables import experiments
 from tests.serve.experiments.definitions import make_experiment
 
 ANNE = Change(1_000_000, "anne", "to see")
@@ -131,3 +133,20 @@ def test_the_newest_look_is_the_last_though_a_clock_was_set_back(store: Store) -
         memory = replace(Memory(), sample_ratio=sample_ratio)
         registry.keep_look("exp", 1, at, {"memory": memory.as_json()})
         assert registry.read_memory("exp", 1) == memory
+
+
+def test_a_definition_of_another_version_holds_up_no_other(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = Registry(store)
+    for name in ("exp", "other"):
+        registry.define(make_experiment(name=name, model=name), ANNE)
+    with store.write() as connection:
+        of_exp = sa.update(experiments).where(experiments.c.name == "exp")
+        connection.execute(of_exp.values(definition='{"name": "exp", "later": 1}'))
+    with pytest.raises(StoreError, match="`exp` does not run here, since another version of adaptact"):
+        registry.read("exp")
+    assert [known.experiment.name for known in registry.read_all()] == ["other"]
+    assert "`exp` does not run here" in caplog.text
+    started = registry.act("other", "start", ANNE, partial(stages.start, change=ANNE))
+    assert started.phase.stage == "shadow"

@@ -15,8 +15,12 @@ from serve.experiments.statistics.shifts import largest_shift, log_e_shift
 
 
 def guardrail_alpha(experiment: Experiment) -> float:
-    """The level of one guardrail: an experiment without harm is stopped or paused with probability alpha."""
-    watched = len(experiment.guardrails) * len(experiment.candidates)
+    """The level of one guardrail: an experiment without harm is stopped or paused with probability alpha.
+
+    Shadow and ramp are watched apart, and so each has a chance of a false alarm.
+    """
+    stages = 2 if experiment.stages.shadow_share > 0 else 1
+    watched = len(experiment.guardrails) * len(experiment.candidates) * stages
     return experiment.alpha / max(watched, 1)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve.experiments.definition import Guardrail
+from serve.experiments.definition import Guardrail, Stages
 from serve.experiments.findings import Behaviour, Harm, Memory
 from serve.experiments.guardrails import guardrail_alpha, watch
 from serve.experiments.statistics.samples import Counts, LogHistogram
@@ -64,7 +64,9 @@ def test_harm_shown_once_is_remembered() -> None:
 
 
 def test_alpha_is_divided_among_guardrails_and_candidates() -> None:
-    assert guardrail_alpha(define()) == pytest.approx(0.05 / 5)
+    assert guardrail_alpha(define(stages=Stages(shadow_share=0))) == pytest.approx(0.05 / 5)
+    # In shadow and on the ramp.
+    assert guardrail_alpha(define()) == pytest.approx(0.05 / 5 / 2)
     assert guardrail_alpha(define(guardrails=())) == 0.05
 
 

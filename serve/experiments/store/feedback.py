@@ -100,7 +100,7 @@ def accept(store: Store, feedback: Sequence[Feedback], *, clock: Callable[[], in
         row = _make_row(item, received_at)
         if rows.setdefault(row["key"], (place, row))[0] != place:
             repeated.append((place, row))
-    inserted, known = _insert(store, [row for _, row in rows.values()])
+    inserted, known = _insert(store, [row for _, row in rows.values()], clock)
     again = repeated + [entry for key, entry in rows.items() if key not in inserted]
     known |= {key: row for key, (_, row) in rows.items() if key in inserted}
     duplicates = [row for _, row in again if _is_same(row, known[row["key"]])]
@@ -179,7 +179,7 @@ def _is_same(row: Row, stored: Row) -> bool:
     return all(row[name] == stored[name] for name in names)
 
 
-def _insert(store: Store, rows: list[Row]) -> tuple[set[bytes], dict[bytes, Row]]:
+def _insert(store: Store, rows: list[Row], clock: Callable[[], int]) -> tuple[set[bytes], dict[bytes, Row]]:
     """The keys that are new, and what is stored under the others."""
     # In one order, so that transactions with the same keys do not lock each other out.
     rest = iter(sorted(rows, key=lambda row: row["key"]))
@@ -187,7 +187,9 @@ def _insert(store: Store, rows: list[Row]) -> tuple[set[bytes], dict[bytes, Row]
     known: dict[bytes, Row] = {}
     while batch := list(islice(rest, _TRANSACTION)):
         with store.write() as connection:
-            new = _insert_batch(connection, store, batch)
+            # The time now that it has the lock, which it may have waited for: looks find what is new by it.
+            received_at = clock()
+            new = _insert_batch(connection, store, [{**row, "received_at": received_at} for row in batch])
             inserted |= new
             known.update(_read_stored(connection, [row["key"] for row in batch if row["key"] not in new]))
     return inserted, known

@@ -191,3 +191,9 @@ def test_outcomes_of_requests_of_which_nothing_is_known_are_counted(store: Store
     put_inference(store, 1, Inference("unknown", NOW, 5))
     again = accept(store, unknown, clock=lambda: NOW)
     assert (again.duplicate, again.unmatched) == (2, 0)
+
+
+def test_an_outcome_is_received_once_it_has_the_lock_it_waited_for(store: Store) -> None:
+    times = iter((NOW, NOW + 70_000_000))
+    assert accept(store, [feedback()], clock=lambda: next(times)).new == 1
+    assert read_rows(store, outcomes, "event_at", "received_at") == [(NOW, NOW + 70_000_000)]

@@ -1,5 +1,6 @@
 """A finished file compared with its model again: on another machine or provider, or with other samples."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,7 +32,7 @@ from convert.precision.computed import computed_in
 from convert.precision.recheck import GateResult, read_precision, read_task, recheck_gate
 from convert.rewriting.optimise import DroppedRule, optimise, remaining_rules
 from convert.rewriting.plan import FormPlan, default_forms
-from convert.sources.export import build_graph
+from convert.sources.export import build_graph, list_output_names
 from convert.sources.fold import fold
 from convert.sources.load import load
 from convert.sources.source import Source
@@ -177,10 +178,17 @@ def _order_inputs(source: Source, graph: ir.Model) -> list[str]:
 
 
 def _name_outputs(source: Source, graph: ir.Model) -> list[str]:
-    """The names of the outputs in the model's order, or the file's where the model names none."""
+    """The names of the outputs in the model's order, or the file's where the source names none of these.
+
+    A dictionary or the like that the model returns names them too, and clients ask for them by name.
+    """
     theirs = [value.name or "" for value in graph.graph.outputs]
-    if source.outputs is not None and set(source.outputs) == set(theirs):
-        return list(source.outputs)
+    ours = source.outputs
+    if ours is None:
+        with contextlib.suppress(UsageError):  # a name of the model's is an input's, as none of the file's is
+            ours = list_output_names(source.model, source.inputs)
+    if ours is not None and set(ours) == set(theirs):
+        return list(ours)
     if source.outputs is not None:
         raise UsageError(f"the model's outputs are {list(source.outputs)}, and the file's are {theirs}")
     return theirs

@@ -118,14 +118,17 @@ def _get_dtype_name(value: ir.Value) -> str:
 
 
 def _find_shortest_table(value: ir.Value) -> int | None:
-    """The length of the shortest table of weights that the input indexes, None without one."""
-    lengths = [
-        table.shape.numpy()[0]
+    """The length of the shortest table of weights that the input indexes, None without one.
+
+    One number, or none, is no table; ONNX Runtime refuses it.
+    """
+    sizes = [
+        table.shape.numpy()
         for use in value.uses()
         if use.node.op_type == "Gather" and use.idx == 1 and get_attribute(use.node, "axis", 0) == 0
         if use.node.inputs[0] is not None and (table := use.node.inputs[0].const_value) is not None
     ]
-    return min(lengths, default=None)
+    return min((size[0] for size in sizes if size and size[0]), default=None)
 
 
 def _require_known(described: Sequence[InputSpec], inputs: Sequence[InputSpec]) -> None:

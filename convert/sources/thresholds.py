@@ -1,5 +1,6 @@
 """The numbers at which a graph's trees turn, for each column of its inputs."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,7 +36,10 @@ Levels = tuple[tuple[float, ...], ...]
 
 
 def find_thresholds(graph: ir.Model) -> dict[str, Levels]:
-    """The thresholds of the graph's trees by input, where layers between them keep the columns."""
+    """The thresholds of the graph's trees by input, where layers between them keep the columns.
+
+    Infinite ones, at which a tree asks whether a number is missing, are left out.
+    """
     levels: dict[tuple[str, int], set[float]] = defaultdict(set)
     tracer = _Tracer()
     for node in graph.graph:
@@ -43,8 +47,8 @@ def find_thresholds(graph: ir.Model) -> dict[str, Levels]:
         columns = tracer.trace(node.inputs[0]) if branches else []
         for place, number in branches:
             column = columns[place] if 0 <= place < len(columns) else None
-            if column is not None:
-                levels[column.source, column.place].add(column.undo(number))
+            if column is not None and math.isfinite(level := column.undo(number)):
+                levels[column.source, column.place].add(level)
     widths = {value.name or "": _count_columns(value) for value in graph.graph.inputs}
     return {
         name: tuple(tuple(sorted(levels[name, place])[:MOST_LEVELS]) for place in range(width))

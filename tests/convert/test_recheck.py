@@ -6,6 +6,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 import torch
+from torch import nn
 
 from convert.artefact.file import serialise
 from convert.errors import UsageError
@@ -21,7 +22,7 @@ from convert.recheck import RecheckOptions, read_inputs, recheck
 from convert.rewriting.forms import ALTERNATIVES
 from convert.rules import RULES
 from convert.tuning.tune import TuningOptions
-from tests.convert.graphs import parse_graph, write_graph
+from tests.convert.graphs import IMAGE, ROWS, parse_graph, write_graph
 from tests.convert.models import export_model, save_checkpoint, scale_one_weight
 from tests.convert.network import make_network
 from tests.convert.tuning.machine import PlantedMachine
@@ -194,6 +195,30 @@ def test_a_files_inputs_are_those_that_are_fed(tmp_path: Path) -> None:
     (unknown := parse_graph(write_graph("y = Relu(x)"))).graph.inputs[0].shape = None
     with pytest.raises(UsageError, match="does not say what its input `x` is"):
         read_inputs(unknown)
+
+
+class _Pair(nn.Module):
+    """Returns two outputs by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((4,), 2.0))
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"scaled": x * self.scale, "shifted": x + self.scale}
+
+
+def make_pair() -> nn.Module:
+    return _Pair()
+
+
+@pytest.mark.slow
+def test_outputs_that_the_model_names_are_compared_by_name(tmp_path: Path) -> None:
+    torch.save(make_pair().state_dict(), tmp_path / "s.pt")
+    text = write_graph("shifted = Add(x, s) scaled = Mul(x, s)", "float[4] s = {2, 2, 2, 2}", x=ROWS)
+    graph = parse_graph(text.replace(f"({IMAGE} y)", f"({ROWS} shifted, {ROWS} scaled)"))
+    options = RecheckOptions(factory=f"{__name__}:make_pair")
+    assert recheck(tmp_path / "s.pt", _save(graph, tmp_path / "m.onnx"), options).failure is None
 
 
 def test_other_outputs_cannot_be_compared(source: Path, file: OnnxFile, tmp_path: Path) -> None:

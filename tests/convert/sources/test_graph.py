@@ -63,6 +63,14 @@ def test_an_index_is_bounded_by_its_table(tmp_path: Path) -> None:
     assert load(files.write_onnx(tmp_path / "m.onnx", proto)).inputs == (InputSpec("i", "int64", ("N",), 30),)
 
 
+@pytest.mark.parametrize("shape", [(), (0, 2)], ids=["a number", "no rows"])
+def test_what_is_no_table_is_refused_with_a_reason(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    proto = _parse("g (int64[N] i) => (float[N,2] y) { y = Gather(t, i) }")
+    proto.graph.initializer.append(numpy_helper.from_array(np.ones(shape, np.float32), "t"))
+    with pytest.raises(SourceError, match=r"does not run|is damaged"):
+        load(files.write_onnx(tmp_path / "m.onnx", proto))
+
+
 def test_the_user_names_free_sizes_of_the_graph(tmp_path: Path) -> None:
     path = files.write_onnx(tmp_path / "m.onnx")
     assert load(path, inputs=[parse_input("x:float32[7,4]")]).inputs[0].shape == (7, 4)

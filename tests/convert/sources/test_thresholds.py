@@ -49,6 +49,11 @@ def test_a_threshold_is_that_of_the_column_it_comes_from(
     assert found == ({"x": expected} if expected else {})
 
 
+@pytest.mark.parametrize("number", [np.inf, -np.inf, np.nan])
+def test_a_threshold_that_is_not_finite_is_none(number: float) -> None:
+    assert _find(make_stump(number, [], "x")) == {}
+
+
 def test_a_forest_has_the_thresholds_that_scikit_learn_has() -> None:
     fitted = fit_forest()
     expected: list[set[float]] = [set() for _ in range(4)]

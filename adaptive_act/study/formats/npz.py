@@ -1,6 +1,7 @@
 """An .npz file of the user's own: arrays by name, never pickled ones."""
 
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from adaptive_act.study.specs import TaskName
 
 _KEYS = (("x_train", "y_train", "x_test", "y_test"), ("x", "y"))
 _CHANNELS = (1, 3, 4)
+_ENDING = ".npy"
+# What is raised on a file that is damaged, or encrypted, which is a RuntimeError.
+_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def matches(path: Path) -> bool:
@@ -40,13 +44,13 @@ def read(path: Path, task: TaskName | None = None) -> RawDataset:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = {Path(entry.filename).stem for entry in archive.infolist()}
+            names = {name.removesuffix(_ENDING) for name in archive.namelist() if name.endswith(_ENDING)}
             check_bytes(path, sum(entry.file_size for entry in archive.infolist()))
             keys = next((keys for keys in _KEYS if set(keys[:2]) <= names), None)
             if keys is None:
                 raise DataError(f"`{path}`: expected x_train and y_train, or x and y; got {sorted(names)}")
             arrays = {name: _read_array(path, archive, name) for name in keys if name in names}
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"`{path}` cannot be read: {error}") from error
     if (task or _guess_task(path, arrays[keys[1]])) == "regression":
         return make_number_dataset(path.stem, *_make_sets(path, arrays, keys, make_number_set))
@@ -88,7 +92,7 @@ def _are_whole(labels: NDArray[Any]) -> bool:
 
 def _read_array(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     """The array, read only if its header asks for no more bytes than the entry holds."""
-    entry = archive.getinfo(f"{name}.npy")
+    entry = archive.getinfo(f"{name}{_ENDING}")
     with archive.open(entry) as stream:
         version = np.lib.format.read_magic(stream)
         if version not in ((1, 0), (2, 0)):
@@ -116,7 +120,8 @@ def _check_samples(path: Path, samples: NDArray[Any]) -> Samples:
         samples = np.moveaxis(samples, 3, 1)
     if samples.dtype == np.uint8:
         return np.ascontiguousarray(samples)
-    numbers = np.ascontiguousarray(samples, np.float32)
+    with np.errstate(over="ignore"):  # to infinities, which are refused
+        numbers = np.ascontiguousarray(samples, np.float32)
     if not np.isfinite(numbers).all():
         raise DataError(f"`{path}`: expected finite samples, got NaN or infinite ones")
     return numbers

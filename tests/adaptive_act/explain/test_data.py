@@ -1,6 +1,7 @@
 """Samples from a file."""
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from adaptive_act import TensorSpec
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain.data import read_data
+from tests.adaptive_act.archives import damage, encrypt
 
 IMAGE = TensorSpec("image", "float32", (None, 1, 2, 2))
 MASK = TensorSpec("mask", "int64", (None, None))
@@ -47,8 +49,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "fewer labels": ({"image": FITTING, "labels": np.zeros(2, int)}, "'image': 3, 'labels': 2"),
     "one label": (
         {"image": FITTING, "labels": np.zeros((), int)},
-        r"`labels` has the shape \[\]",
+        r"`labels` is int64 \[\], expected one number",
     ),
+    "words as labels": ({"image": FITTING, "labels": np.array(["a"] * 3)}, r"`labels` is <U1 \[3\]"),
     "nothing in it": ({"image": FITTING[:0]}, "'image': 0"),
 }
 
@@ -58,6 +61,32 @@ def test_what_does_not_fit_is_refused(case: str, tmp_path: Path) -> None:
     arrays, message = WRONG[case]
     with pytest.raises(ExplainError, match=message):
         read_data(written(tmp_path / "data.npz", **arrays), (IMAGE,))
+
+
+@pytest.mark.parametrize("kind", [">f4", ">i2", "g", "f2"])
+def test_numbers_of_any_kind_are_read(kind: str, tmp_path: Path) -> None:
+    numbers = np.arange(12).reshape(3, 1, 2, 2).astype(kind)
+    read = read_data(
+        written(tmp_path / "data.npz", image=numbers, labels=np.arange(3, dtype=">i4")), (IMAGE,)
+    )
+    assert read.batches[0][0].flatten().tolist() == list(range(12))
+    assert read.labelled[0][1].tolist() == [0, 1, 2]
+
+
+def test_a_damaged_or_an_encrypted_array_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    for spoil in (damage, encrypt):
+        np.savez_compressed(path, image=np.random.default_rng(0).random((99, 1, 2, 2)))
+        spoil(path)
+        with pytest.raises(ExplainError, match=r"cannot be read as a \.npz file"):
+            read_data(path, (IMAGE,))
+
+
+def test_a_file_in_it_that_is_no_array_is_none(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "data.npz", "w") as archive:
+        archive.writestr("image", b"text")
+    with pytest.raises(ExplainError, match="has no array `image`"):
+        read_data(tmp_path / "data.npz", (IMAGE,))
 
 
 def test_python_objects_are_never_read(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from adaptive_act.errors import DataError
 from adaptive_act.study.formats import read_dataset
+from tests.adaptive_act.archives import damage, encrypt
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
 COLOUR_LAST = np.random.default_rng(1).integers(0, 256, (6, 5, 4, 3), np.uint8)
@@ -49,6 +50,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "too few labels": ({"x": GREY, "y": LABELS[:5]}, "expected 6 labels"),
     "one class": ({"x": GREY, "y": LABELS * 0}, "at least 2 classes"),
     "numbers that are none": ({"x": FEATURES * np.nan, "y": LABELS}, "finite"),
+    "numbers beyond float32": ({"x": FEATURES * 1e300, "y": LABELS}, "finite"),
     "one dimension": ({"x": LABELS, "y": LABELS}, "2, 3 or 4 dimensions"),
     "no samples": ({"x": GREY[:0], "y": LABELS[:0]}, "dimensions"),
     "test of another size": (
@@ -74,6 +76,24 @@ def test_an_oversized_header_is_refused_before_allocation(tmp_path: Path) -> Non
         archive.writestr("x.npy", header.getvalue())
         archive.writestr("y.npy", header.getvalue())
     with pytest.raises(DataError, match="asks for"):
+        read_dataset(str(tmp_path / "own.npz"))
+
+
+def test_a_damaged_or_an_encrypted_array_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.npz"
+    for spoil in (damage, encrypt):
+        np.savez_compressed(path, x=FEATURES, y=LABELS)
+        spoil(path)
+        with pytest.raises(DataError, match=r"own\.npz` cannot be read"):
+            read_dataset(str(path))
+
+
+@pytest.mark.parametrize("ending", ["", ".txt"])
+def test_files_in_it_that_are_no_arrays_do_not_count(ending: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "own.npz", "w") as archive:
+        archive.writestr(f"x{ending}", b"text")
+        archive.writestr(f"y{ending}", b"text")
+    with pytest.raises(DataError, match=r"expected x_train and y_train, or x and y; got \[\]"):
         read_dataset(str(tmp_path / "own.npz"))
 
 

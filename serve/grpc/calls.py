@@ -142,23 +142,20 @@ async def administer(
     authorizer = access.authorizer
     subject = getattr(request, "model_name", "") or getattr(request, "name", "")
     action = f"gRPC {name} {subject[:MAX_NAME]}".strip()
+    # Once: the key may be removed while the action takes its time.
+    caller = authorizer.identify(*call.find_sender(authorizer.proxies)).name
     error: BaseException | None = None
     try:
         admit(authorizer, "admin", call)
-        access.audit_log.begin(_name_caller(authorizer, call), action, call.identity.request_id)
+        access.audit_log.begin(caller, action, call.identity.request_id)
         return await method(request, call)
     except BaseException as raised:
         error = raised
         raise
     finally:
-        caller = _name_caller(authorizer, call)
         log = access.audit_log
         record = log.record_stranger if isinstance(error, KeyRequiredError) else log.record
         record(caller, action, number_of(error), call.identity.request_id)
-
-
-def _name_caller(authorizer: Authorizer, call: IncomingCall) -> str:
-    return authorizer.identify(*call.find_sender(authorizer.proxies)).name
 
 
 def _read_timeout(text: bytes | None) -> float | None:

@@ -1,8 +1,22 @@
+import asyncio
+from pathlib import Path
+
 import pytest
 
-from serve.access.control import is_this_machine
-from serve.grpc.calls import HEADER_BYTES, METADATA_BYTES, CallHead, read_address, read_head, right_for
-from serve.grpc.messages import find_service, message_class
+from serve.access import reloaded_file
+from serve.access.control import is_this_machine, open_access_control
+from serve.access.keys import format_key
+from serve.grpc.calls import (
+    HEADER_BYTES,
+    METADATA_BYTES,
+    CallHead,
+    IncomingCall,
+    administer,
+    read_address,
+    read_head,
+    right_for,
+)
+from serve.grpc.messages import Message, find_service, message_class
 
 
 @pytest.mark.parametrize("verb", find_service("inference.GRPCInferenceService").methods_by_name)
@@ -79,3 +93,21 @@ def test_metadata_is_bounded() -> None:
     assert not head((b"k", bytes(size - 1))).is_too_large
     assert head((b"k", bytes(size))).is_too_large
     assert head(*[(b"", b"")] * (METADATA_BYTES // HEADER_BYTES)).is_too_large
+
+
+def test_an_answer_is_recorded_of_who_began_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reloaded_file, "LOOK_SECONDS", 0)
+    keys = tmp_path / "keys.toml"
+    keys.write_text(format_key("ops", "secret", frozenset({"admin"})))
+    access = open_access_control(keys, 0.0, tmp_path / "audit.jsonl")
+    call = IncomingCall(read_head(((b"authorization", b"Bearer secret"),)), ("10.0.0.1", 50000))
+    request = message_class("inference.RepositoryModelLoadRequest")(model_name="net")
+
+    async def load(asked: Message, call: IncomingCall) -> Message:
+        keys.write_text("")  # the key is removed meanwhile
+        return asked
+
+    asyncio.run(administer(load, "RepositoryModelLoad", request, call, access))
+    [entry] = access.audit_log.read(9).entries
+    access.audit_log.close()
+    assert (entry.caller, entry.outcome) == ("ops", "done")

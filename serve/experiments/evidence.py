@@ -170,4 +170,4 @@ def _count_open(known: Mapping[str, Outcomes]) -> int:
 def _count_met(name: str, exposed: Mapping[str, int], pairs: Mapping[str, Pairs], is_shadow: bool) -> int:
     if not is_shadow:
         return exposed.get(name, 0)
-    return int(pairs[name].agreements.units) if name in pairs else 0
+    return pairs[name].answered if name in pairs else 0

@@ -127,6 +127,8 @@ class Pairs:
     """Of pairs whose true class was reported: those that only the control got right."""
     only_candidate: int = 0
     labelled: int = 0
+    answered: int = 0
+    """Requests that the candidate has answered, also where answers have no classes."""
 
     def merge(self, other: Self) -> "Pairs":
         """Both together."""
@@ -136,6 +138,7 @@ class Pairs:
             self.only_control + other.only_control,
             self.only_candidate + other.only_candidate,
             self.labelled + other.labelled,
+            self.answered + other.answered,
         )
 
 
@@ -188,4 +191,5 @@ def summarise_pairs(values: Columns) -> Pairs:
         only_control=int((control_right & ~right).sum()),
         only_candidate=int((right & ~control_right).sum()),
         labelled=int(labelled.sum()),
+        answered=len(candidate),
     )

@@ -116,3 +116,12 @@ def test_a_client_that_repeats_one_large_request_does_no_harm(store: Store) -> N
     assert answering.harms() == []
     latency, classes = answering.behaviour("candidate").latency, answering.behaviour("candidate").classes
     assert (float(latency.units), classes) == (20.0, {1: 20})
+
+
+def test_answers_without_classes_are_answers_in_shadow(store: Store) -> None:
+    answering = Answering(store)
+    for number in range(7):
+        answering.answer(number, "control", top1=None)
+        answering.answer(number, "candidate", is_shadow=True, top1=None)
+    known = read_evidence(Summaries(store), *answering.present, Memory(), answering.now)
+    assert known.met == {"candidate": 7}

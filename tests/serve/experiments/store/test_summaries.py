@@ -245,7 +245,8 @@ def test_pairs_hold_agreement_scores_and_who_was_right(store: Store) -> None:
         if label is not None:
             report(store, START + number, label, f"{number}")
     put_inference(store, 1, Inference("alone", START, 1, is_shadow=True), variant="b")
-    expected = Pairs(Counts(4.0, 1.0), Moments.of([0.25] * 5), only_control=1, only_candidate=1, labelled=3)
+    known = {"only_control": 1, "only_candidate": 1, "labelled": 3, "answered": 6}
+    expected = Pairs(Counts(4.0, 1.0), Moments.of([0.25] * 5), **known)
     assert Summaries(store).pairs(Pairing("e", 1, "a", "m"), START) == {"b": expected}
 
 

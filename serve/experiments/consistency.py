@@ -58,6 +58,9 @@ def _check_value_of_unit(metric: "Metric", place: int) -> Iterator[Inconsistency
     if metric.per_unit == "sum" and metric.kind not in ("mean", "quantile"):
         path = ("metrics", place, "per_unit")
         yield Inconsistency(path, "mean for any kind but mean and quantile", f"kind {metric.kind}")
+    if metric.covariate != "none" and metric.kind not in ("binary", "mean"):
+        path = ("metrics", place, "covariate")
+        yield Inconsistency(path, "none for any kind but binary and mean", f"kind {metric.kind}")
 
 
 def _check_metrics(experiment: "Experiment") -> Iterator[Inconsistency]:

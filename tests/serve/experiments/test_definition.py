@@ -55,7 +55,8 @@ def test_it_is_the_same_after_a_way_through_json() -> None:
     experiment = make_experiment(
         metrics=[
             {"name": "bought", "kind": "ratio", "denominator": "visits", "is_primary": True},
-            {"name": "time", "kind": "quantile", "quantile": 0.9, "covariate": "shadow_score"},
+            {"name": "time", "kind": "quantile", "quantile": 0.9},
+            {"name": "spent", "kind": "mean", "covariate": "shadow_score"},
         ],
         guardrails=[{"kind": "latency"}, {"kind": "latency", "quantile": 0.5}],
         allow_list={"ünit\n1": "candidate"},

@@ -91,6 +91,10 @@ def find_mistakes(document: object) -> list[str]:
             "`metrics[0].is_absent_zero`: expected false for any kind but binary and mean, got kind quantile",
         ),
         (
+            {"metrics": [{**MEAN, "kind": "ratio", "denominator": "n", "covariate": "shadow_score"}]},
+            "`metrics[0].covariate`: expected none for any kind but binary and mean, got kind ratio",
+        ),
+        (
             {"candidates": [{"name": "b", "model": "other"}], "auto_promote": True},
             "`auto_promote`: expected false for candidates that are another model, got true, and candidate "
             "`b` is the model `other`; put its file beside `digits` as a new version",

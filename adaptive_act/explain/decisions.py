@@ -182,12 +182,13 @@ def _check_classification(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tenso
         )
     if logits.shape[1] == 1:
         logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
-    wrong = labels[(labels < 0) | (labels >= logits.shape[1])]
+    numbers = labels.long()  # torch cannot compare unsigned ones; the largest come to be below 0
+    wrong = labels[(numbers < 0) | (numbers >= logits.shape[1])]
     if len(wrong):
         raise ExplainError(
             f"expected labels from 0 to {logits.shape[1] - 1}, as the model has outputs, got {int(wrong[0])}"
         )
-    return logits, labels.long()
+    return logits, numbers
 
 
 def _name_classes(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ TAIL = 0.0005
 # The first pass places the range by magnitudes, eight to an octave, from 2⁻²⁰ to 2³⁰, of either sign.
 _PER_OCTAVE, _SMALLEST, _LARGEST = 8, -20, 30
 _MAGNITUDES = (_LARGEST - _SMALLEST) * _PER_OCTAVE
+_FARTHEST = float(np.finfo(np.float32).max) / 2  # of the bins' edges, which float32 holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ class _RangeCounter:
         reached = self._magnitudes.cumsum() / self._magnitudes.sum()
         low = max(places[np.searchsorted(reached, TAIL, side="right")], self.minimum.min())
         high = min(places[np.searchsorted(reached, 1 - TAIL) + 1], self.maximum.max())
+        low, high = max(min(low, _FARTHEST), -_FARTHEST), max(min(high, _FARTHEST), -_FARTHEST)
         if not low < high:
             margin = max(0.5, 1e-3 * abs(low))  # what float32 can resolve
             low, high = low - margin, high + margin

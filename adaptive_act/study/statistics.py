@@ -71,7 +71,8 @@ def paired(values: Sequence[float], baseline: Sequence[float]) -> Paired:
     """The paired difference `values` - `baseline`, seed by seed; both in the same order of seeds.
 
     Under the hypothesis that the variants are alike, each seed's difference is as likely with either sign;
-    p is the share of all sign patterns whose mean is at least as far from 0. NaN where there is one seed.
+    p is the share of all sign patterns whose mean is at least as far from 0, and 1 where a difference is not
+    finite. The interval is NaN where there is one seed.
     """
     differences = np.asarray(values, float) - np.asarray(baseline, float)
     spread = mean(differences.tolist())
@@ -136,7 +137,7 @@ def replace_non_finite(value: Any) -> Any:
 
 
 def _sign_flip_p(differences: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-    if len(differences) < 2:
+    if len(differences) < 2 or not np.isfinite(differences).all():  # scipy would give 0
         return 1.0
     from scipy.stats import permutation_test  # noqa: PLC0415  # as above
 

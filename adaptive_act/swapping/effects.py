@@ -39,11 +39,11 @@ class UndoneEffects:
         for name in _read_attributes(self._owner):
             del own[name]
         own.update(self._attributes)
-        for name, before in self._contents.items():
-            _fill(own[name], before)
-        for buffer, version, before in self._buffers.values():
+        for name, content in self._contents.items():
+            _fill(own[name], content)
+        for buffer, version, numbers in self._buffers.values():
             if buffer._version != version:
-                buffer.data.copy_(before)
+                buffer.data.copy_(numbers)
         random.setstate(self._drawn[0])
         np.random.set_state(self._drawn[1])
         torch.set_rng_state(self._drawn[2])
@@ -54,8 +54,8 @@ class UndoneEffects:
         for name in {**self._attributes, **now}:
             if name not in self._attributes or now.get(name, self) is not self._attributes[name]:
                 return f"its forward sets `self.{name}`"
-        for name, before in self._contents.items():
-            if not _holds_the_same(now[name], before):
+        for name, content in self._contents.items():
+            if not _holds_the_same(now[name], content):
                 return f"its forward changes what `self.{name}` holds"
         for name, (buffer, version, _) in self._buffers.items():
             if buffer._version != version:

@@ -165,6 +165,12 @@ def test_batches_in_another_order_are_refused() -> None:
         decide(two_sided(), loader)
 
 
+@pytest.mark.parametrize("kind", [torch.uint8, torch.uint16, torch.uint32, torch.uint64])
+def test_unsigned_labels_are_taken(kind: torch.dtype) -> None:
+    few = [(x, labels.to(kind)) for x, labels in sided()]
+    assert decide(two_sided(), few).accuracy.value == 1
+
+
 def test_a_data_loader_is_taken() -> None:
     x, labels = torch.randn(64, 1), torch.arange(64) % 2
     loader: DataLoader[tuple[Tensor, ...]] = DataLoader(TensorDataset(x, labels), batch_size=16)

@@ -78,6 +78,14 @@ def test_a_constant_input_has_a_histogram(value: float) -> None:
     assert found.edges[0] < found.edges[-1]
 
 
+@pytest.mark.parametrize("values", [[1e300, -1e300, 0.0], [1e300] * 3])
+def test_inputs_beyond_float32_have_a_histogram(values: list[float]) -> None:
+    model = nn.Sequential(PReLU()).double()
+    found = reach(model, [torch.tensor(values, dtype=torch.float64)])["0"]
+    assert found.total.tolist() == [3]
+    assert (np.diff(found.edges) > 0).all()
+
+
 def test_a_shared_activation_is_counted_at_each_call() -> None:
     shared = PReLU()
     found = reach(nn.Sequential(shared, nn.Linear(3, 5), shared), [torch.ones(2, 3)])

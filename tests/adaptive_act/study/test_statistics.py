@@ -47,6 +47,12 @@ def test_no_difference_is_p_1_and_an_empty_interval() -> None:
     assert (found.mean, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
+def test_a_difference_that_is_no_number_shows_nothing() -> None:
+    found = statistics.paired([0.9] * 9 + [math.nan], [0.5] * 10)
+    assert found.p == 1
+    assert statistics.judge_difference(found, found.p, 1) == "no difference shown"
+
+
 def test_the_interval_is_that_of_the_paired_t_test() -> None:
     values, baseline = RNG.normal(0, 1, 8), RNG.normal(0, 1, 8)
     found = statistics.paired(values.tolist(), baseline.tolist())

@@ -222,9 +222,10 @@ def _make_act(
 
 def _read_text(given: dict[str, Value], name: str) -> str:
     text = given.get(name, "")
-    if not isinstance(text, str) or len(text) > MAX_REASON:
+    # PostgreSQL stores no text with a NUL.
+    if not isinstance(text, str) or len(text) > MAX_REASON or "\0" in text:
         raise MalformedRequestError(
-            f"`{name}` is {quote(text)}, expected a text of at most {MAX_REASON} characters"
+            f"`{name}` is {quote(text)}, expected a text of at most {MAX_REASON} characters without NUL"
         )
     return text
 

@@ -69,6 +69,14 @@ def test_an_experiment_goes_from_its_definition_to_its_promotion(served: Served,
     assert [entry["action"] for entry in entries][:2] == ["promote", "advance"]
 
 
+@pytest.mark.parametrize("reason", ["a\0b", "x" * 1001, 5])
+def test_a_reason_that_no_store_can_keep_is_refused(served: Served, reason: Any) -> None:
+    served.put()
+    refused = served.act("start", {"reason": reason})
+    assert (refused.status_code, "`reason` is" in refused.json()["error"]) == (400, True)
+    assert served.client.get(EXPERIMENT).json()["phase"]["stage"] == "draft"
+
+
 def test_experiments_are_listed_and_read(served: Served) -> None:
     served.put()
     listed = served.client.get(f"{PREFIX}/experiments").json()["experiments"]

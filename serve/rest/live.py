@@ -4,7 +4,9 @@ Source: WHATWG, HTML, Server-sent events, https://html.spec.whatwg.org/multipage
 """
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from typing import Annotated, Any, TypeAlias
 
@@ -63,12 +65,22 @@ class LiveStreams:
         if self._count >= self._most:
             message = TOO_MANY.format(self._most)
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "10"})
-        return self._follow(most, may_look)
+        self._count += 1  # now, and not with its first event: many may come before the first of them begins
+        place = ExitStack()
+        place.callback(self._free_place)
+        events = self._follow(most, may_look, place)
+        weakref.finalize(events, place.close)  # where its reader is gone before it begins
+        return events
 
-    async def _follow(self, most: int, may_look: Callable[[], bool]) -> AsyncIterator[bytes]:
-        self._count += 1
+    def _free_place(self) -> None:
+        self._count -= 1
+
+    async def _follow(
+        self, most: int, may_look: Callable[[], bool], place: ExitStack
+    ) -> AsyncIterator[bytes]:
         sent = 0
-        try:
+        # Where the other workers cannot be asked any more, this one is about to end.
+        with place, suppress(EngineError):
             while not self._is_ending() and may_look():
                 yield b"event: snapshot\ndata: %b\n\n" % await self._share()
                 sent += 1
@@ -76,10 +88,6 @@ class LiveStreams:
                     break
                 now = asyncio.get_running_loop().time()
                 await asyncio.sleep(SECONDS - now % SECONDS + SLACK_SECONDS)
-        except EngineError:
-            pass  # the other workers cannot be asked any more: this one is about to end
-        finally:
-            self._count -= 1
 
     async def _share(self) -> bytes:
         """The snapshot of this second."""

@@ -219,14 +219,24 @@ def _subtract_version(after: list[Json], before: list[Json] | None) -> list[Json
     model, version, codes, rows, runs, queue, running, latency, total, *_ = after
     was = before or [model, version, {}, 0, 0, 0, 0, [], 0.0]
     done = _subtract_named(codes, was[2]), max(rows - was[3], 0), max(runs - was[4], 0)
-    return [model, version, *done, queue, running, _subtract_counts(latency, was[7]), total - was[8], [], {}]
+    return [
+        model,
+        version,
+        *done,
+        queue,
+        running,
+        _subtract_counts(latency, was[7]),
+        max(total - was[8], 0.0),
+        [],
+        {},
+    ]
 
 
 def _subtract_variant(after: list[Json], before: list[Json] | None) -> list[Json]:
     experiment, variant, outcomes, latency, total = after
     was = before or [experiment, variant, {}, [], 0.0]
     done = _subtract_named(outcomes, was[2]), _subtract_counts(latency, was[3])
-    return [experiment, variant, *done, total - was[4]]
+    return [experiment, variant, *done, max(total - was[4], 0.0)]
 
 
 def _subtract_named(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:

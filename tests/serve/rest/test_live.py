@@ -154,6 +154,21 @@ def test_more_streams_than_may_be_are_refused_until_one_ends() -> None:
     asyncio.run(look())
 
 
+def test_streams_that_come_at_once_are_counted_before_they_begin() -> None:
+    source = _Source()
+
+    async def look() -> None:
+        streams = source.streams(workers=32)
+        first = streams.open(1)
+        with pytest.raises(HTTPException, match="as many look on as may"):
+            streams.open(1)
+        del first  # whose reader went away before it began
+        assert len(await _collect(streams.open(1))) == 1
+        assert len(await _collect(streams.open(1))) == 1
+
+    asyncio.run(look())
+
+
 def test_streams_end_with_the_server() -> None:
     source = _Source()
 

@@ -139,8 +139,9 @@ def test_counts_that_begin_anew_are_never_negative() -> None:
     before = {"versions": [record], "variants": [], "rejected": {"queue_full": 3}, "processor": 9.0}
     after = {**before, "versions": [["m", "1", {"200": 1}, 1, 1, 0, 1, [1], 0.1, [1], {}]], "memory": 1}
     done = subtract({**after, "rejected": {"queue_full": 1}, "processor": 1.0}, before)
-    [[_, _, codes, rows, runs, _, _, latency, *_]] = done["versions"]
-    assert (codes, rows, runs, latency, done["rejected"], done["processor"]) == ({}, 0, 0, [], {}, 0.0)
+    [[_, _, codes, rows, runs, _, _, latency, total, *_]] = done["versions"]
+    assert (codes, rows, runs, latency, total, done["rejected"]) == ({}, 0, 0, [], 0.0, {})
+    assert done["processor"] == 0.0
 
 
 def test_it_notes_by_itself_until_it_is_stopped(

@@ -53,7 +53,8 @@ class Lease:
 
     def _is_others(self, at: int) -> bool:
         with self._store.read() as connection:
-            content = connection.execute(sa.select(looks.c.content).where(*self._where)).scalar()
+            query = sa.select(looks.c.content).where(*self._where)
+            content: str | None = connection.execute(query).scalar()
         if content is None or content.endswith(self._holder):
             return False
         return _write_time(at) <= content < _write_latest(at)

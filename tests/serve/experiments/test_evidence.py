@@ -90,7 +90,7 @@ def test_what_was_mirrored_is_shown_after_a_stop_in_shadow(store: Store) -> None
         answering.answer(number, "control")
         answering.answer(number, "candidate", is_shadow=True)
     for act in ("pause", "stop"):
-        answering.act(act)  # type: ignore[arg-type]
+        answering.act(act)
         assert [answering.behaviour(name).errors.units for name in ("control", "candidate")] == [3, 3]
 
 

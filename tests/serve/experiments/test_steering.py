@@ -111,7 +111,7 @@ def test_a_win_on_outcomes_of_unlike_shares_of_units_is_not_promoted() -> None:
     units = {"v1": Observations(5000, {"accepted": Moments.of(np.arange(900) % 2)})}
     units["v2"] = Observations(5000, {"accepted": Moments.of(1 + np.arange(300) % 2)})
     metric = {"name": "accepted", "kind": "mean", "is_primary": True}
-    fields = {"metrics": [metric], "auto_promote": True}
+    fields: dict[str, Any] = {"metrics": [metric], "auto_promote": True}
     variants = {"control": {"name": "v1"}, "candidates": [{"name": "v2", "version": "2"}]}
     verdict = judge(make_experiment(**fields, **variants), Evidence(units))
     assert (verdict.kind, verdict.incomplete) == ("better", ("accepted",))

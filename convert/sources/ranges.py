@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convert.model_io.forward import to_tensors
@@ -28,9 +28,14 @@ def add_ranges(model: nn.Module, inputs: Sequence[InputSpec]) -> tuple[InputSpec
     except Exception:  # noqa: BLE001  # foreign code may raise anything; the export reports it
         return tuple(inputs)
     return tuple(
-        replace(spec, below=recorder.lengths.get(argument.data_ptr()) or None) if _may_index(spec) else spec
+        replace(spec, below=recorder.lengths.get(_identify(argument)) or None) if _may_index(spec) else spec
         for spec, argument in zip(inputs, arguments, strict=True)
     )
+
+
+def _identify(tensor: Tensor) -> tuple[int, int]:
+    """Where its data lie and how many numbers they are: a part of an input, as a column, is not the input."""
+    return tensor.data_ptr(), tensor.numel()
 
 
 def _may_index(spec: InputSpec) -> bool:
@@ -38,19 +43,19 @@ def _may_index(spec: InputSpec) -> bool:
 
 
 class _LookupRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Records the length of the shortest table that each tensor indexes, by the address of its data."""
+    """Records the length of the shortest table that each tensor indexes, by `_identify`."""
 
     supports_higher_order_operators = True
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.lengths: dict[int, int] = {}
+        self.lengths: dict[tuple[int, int], int] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if func is torch.ops.aten.embedding.default:
             table, indices = args[:2]
-            known = self.lengths.get(indices.data_ptr(), table.shape[0])
-            self.lengths[indices.data_ptr()] = min(known, table.shape[0])
+            place = _identify(indices)
+            self.lengths[place] = min(self.lengths.get(place, table.shape[0]), table.shape[0])
         return func(*args, **(kwargs or {}))

@@ -34,6 +34,22 @@ def test_an_index_is_bounded_by_its_shortest_table() -> None:
     assert _read_bounds(add_ranges(Positions(), INPUTS)) == [9, None]
 
 
+class Columns(nn.Module):
+    """A table for each column of one input, the last of them the shortest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(rows, 2) for rows in (10, 50, 3))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[N, 3] -> [N, 2]."""
+        return torch.stack([table(rows[:, place]) for place, table in enumerate(self.tables)]).sum(0)
+
+
+def test_the_table_of_one_column_does_not_bound_the_others() -> None:
+    assert _read_bounds(add_ranges(Columns(), (parse_input("rows:int64[N,3]"),))) == [None]
+
+
 def test_a_users_bound_stays() -> None:
     told = (parse_input("ids:int64[N]<5"), parse_input("other:int64[N]"))
     assert _read_bounds(add_ranges(Positions(), told)) == [5, None]

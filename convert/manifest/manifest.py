@@ -121,7 +121,7 @@ class SetRecord:
     samples: int
     overflowed: int
     non_finite: int
-    """Outputs that are NaN or Inf in the reference."""
+    """Outputs that are NaN, Inf, or the largest number of a type in the reference."""
     non_finite_lost: int
     """Those of them that the file gives another value than the original float32 model."""
     non_finite_gained: int = 0

@@ -20,7 +20,7 @@ of one number times the root of n.
 
 Where the original float32 model is not finite, nothing is demanded; where only the file is not, it fails.
 But where float64 and every float32 run give the same infinity on typical samples, as a mask does, the file
-must give it too.
+must give it too. The largest number of a type stands for infinity here: that of float64 is another one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ import numpy as np
 
 from adaptact.languages.catalogue import mark
 from convert.model_io.array import Array
-from convert.parity.undecided import excuse_jumps, find_lost_infinities, find_undecided
+from convert.parity.undecided import excuse_jumps, find_lost_infinities, find_undecided, mark_largest
 
 FACTOR = 4.0
 FLOOR = 4.0
@@ -184,16 +184,17 @@ class _OutputErrors:
 
 def compare(run: Run, output: str, typical_scale: float, tolerance: float = 0.0) -> Comparison:
     """The file's error at one output in one set, and what is allowed; `tolerance` is a share of the scale."""
-    exact = run.reference[output]
-    reference = exact.astype(np.float64)
-    runs, file = [original[output] for original in run.originals], run.file[output]
-    first = runs[0]
+    dtype = run.originals[0][output].dtype
+    exact, file, *runs = (
+        mark_largest(values[output], dtype) for values in (run.reference, run.file, *run.originals)
+    )
+    reference, first = exact.astype(np.float64), runs[0]
     shapes = {reference.shape, *(own.shape for own in runs)}
     if file.shape not in shapes or file.dtype != first.dtype:
         return _compare_shapes(run, output, np.inf if run.finite else 0.0)
     if len(shapes) > 1:
         return _compare_shapes(run, output, 0.0)
-    judged = np.isfinite(reference) & np.isfinite(first)
+    judged = _find_judged(reference, first)
     own = np.max([_measure_errors(values, exact, judged) for values in runs], axis=0)
     errors = _measure_errors(file, exact, judged, missing=np.inf)
     if not run.finite:
@@ -220,8 +221,8 @@ def compare(run: Run, output: str, typical_scale: float, tolerance: float = 0.0)
         file_error=worst.error,
         allowed=worst.allowed,
         worst=worst.place,
-        expected=float(reference[worst.place]) if errors.size else 0.0,
-        got=float(file[worst.place]) if errors.size else 0.0,
+        expected=float(run.reference[output][worst.place]) if errors.size else 0.0,
+        got=float(run.file[output][worst.place]) if errors.size else 0.0,
         overflowed=int((np.isfinite(reference) & ~np.isfinite(first)).sum()),
         non_finite=int((~np.isfinite(reference)).sum()),
         non_finite_lost=int((~np.isfinite(reference) & ~_equal(file, first)).sum()),
@@ -271,8 +272,17 @@ def _measure_errors(values: Array, reference: Array, judged: Array, missing: flo
 
 
 def _typical_scale(run: Run, output: str) -> float:
-    first, reference = run.originals[0][output], run.reference[output]
-    return _magnitude(np.where(np.isfinite(first), reference, 0) if first.shape == reference.shape else first)
+    dtype = run.originals[0][output].dtype
+    first, reference = (mark_largest(values[output], dtype) for values in (run.originals[0], run.reference))
+    if first.shape != reference.shape:
+        return _magnitude(first)
+    return _magnitude(np.where(_find_judged(reference, first), reference, 0))
+
+
+def _find_judged(reference: Array, first: Array) -> Array:
+    """Where the original in float32 is finite, and its type holds what float64 gives."""
+    judged: Array = np.isfinite(reference) & np.isfinite(first)
+    return judged & (np.abs(reference) <= np.finfo(first.dtype).max) if first.dtype.kind == "f" else judged
 
 
 def _equal(left: Array, right: Array) -> Array:

@@ -1,6 +1,7 @@
 """What the original's own runs leave open, and the infinities that they are sure of."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,3 +38,17 @@ def find_lost_infinities(reference: Array, originals: Sequence[Array], file: Arr
     is_sure = np.isinf(reference) & np.all([original == reference for original in originals], axis=0)
     lost: Array = is_sure & (file != reference)
     return lost
+
+
+def mark_largest(values: Array, dtype: np.dtype[Any]) -> Array:
+    """The values, infinite where they are the largest number of their own type or of the original's, `dtype`.
+
+    Code that asks for it, as `nan_to_num` or a mask of `torch.finfo(x.dtype).min`, has another in float64.
+    """
+    if values.dtype.kind != "f" or dtype.kind != "f":
+        return values
+    sizes, limits = np.abs(values), np.finfo(dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_own = np.abs(sizes.astype(np.float64) / float(limits.max) - 1) <= float(limits.eps)
+    is_largest = is_own | (sizes == np.finfo(values.dtype).max)
+    return np.where(is_largest, np.copysign(np.inf, values), values) if is_largest.any() else values

@@ -102,6 +102,30 @@ def test_an_infinity_is_not_judged_where_a_run_or_the_users_numbers_leave_it_ope
     assert compare(replace(run, undefined=True), "y", 1.0).passed
 
 
+def _mask(dtype: type[np.floating]) -> Array:
+    """Three numbers and the lowest of the type, as a mask of `torch.finfo(x.dtype).min` gives it."""
+    return np.array([np.finfo(dtype).min, 1, 2, 3], dtype)
+
+
+@pytest.mark.parametrize("exact", [_mask(np.float64), _mask(np.float32).astype(np.float64)])
+def test_the_largest_number_of_a_type_hides_no_error(exact: Array) -> None:
+    """In float64 it is another one: taken for the original's own error, it would allow any."""
+    own = _mask(np.float32)
+    assert _compare(exact, own, own).passed
+    for place, number in ((0, 0.0), (2, 2.001)):
+        wrong = own.copy()
+        wrong[place] = number
+        failed = _compare(exact, own, wrong)
+        assert not failed.passed
+        assert (failed.worst, failed.expected, failed.scale) == ((place,), exact[place], 3.0)
+
+
+def test_a_number_that_the_type_does_not_hold_is_no_error_of_the_original() -> None:
+    exact, own = np.array([1e300, 1, 2, 3]), np.array([5, 1, 2, 3], np.float32)
+    assert _compare(exact, own, own).passed
+    assert not _compare(exact, own, own + np.array([0, 0, 0.1, 0], np.float32)).passed
+
+
 def test_another_shape_or_type_fails() -> None:
     assert not _compare(ONES, ONES, np.ones(3, np.float32)).passed
     assert not _compare(ONES, ONES, np.ones(4, np.float64)).passed

@@ -33,9 +33,9 @@ def run_proxy(folder: Path, options: ProxyOptions) -> Iterator[HaProxy]:
             process.wait()
 
 
-def test_certificates_are_for_the_proxy_s_user_only_and_go_with_the_next_ones(tmp_path: Path) -> None:
-    made = write_certificates(tmp_path / "certificates")
-    folder = tmp_path / "cluster"
+def test_certificates_are_for_the_proxy_s_user_only_and_go_with_the_next_ones(short_path: Path) -> None:
+    made = write_certificates(short_path / "certificates")
+    folder = short_path / "cluster"
     options = []
     for name in ("server", "client"):
         certificate, key = (path.read_bytes() for path in made.pair(name))
@@ -58,16 +58,16 @@ def test_the_path_of_a_socket_is_short_in_bytes() -> None:
         HaProxy(Path("/tmp", "模型" * 15), OPTIONS)
 
 
-def test_why_it_does_not_start_is_of_this_time(tmp_path: Path) -> None:
-    (tmp_path / "haproxy.log").write_text("[ALERT] the reason of yesterday\n", encoding="utf-8")
-    proxy = HaProxy(tmp_path, replace(OPTIONS, port=free_port(), certificate=b"none", trusted=b"none"))
+def test_why_it_does_not_start_is_of_this_time(short_path: Path) -> None:
+    (short_path / "haproxy.log").write_text("[ALERT] the reason of yesterday\n", encoding="utf-8")
+    proxy = HaProxy(short_path, replace(OPTIONS, port=free_port(), certificate=b"none", trusted=b"none"))
     with pytest.raises(ClusterError, match=r"does not start: .*pem") as caught:
         proxy.open({})
     assert "yesterday" not in str(caught.value)
 
 
-def test_what_concerns_one_replica_is_refused_however_it_is_written(tmp_path: Path) -> None:
-    with run_proxy(tmp_path, OPTIONS) as proxy:
+def test_what_concerns_one_replica_is_refused_however_it_is_written(short_path: Path) -> None:
+    with run_proxy(short_path, OPTIONS) as proxy:
         http, grpc = proxy.options.port, proxy.options.grpc_port
         with httpx.Client(base_url=f"http://127.0.0.1:{http}", trust_env=False) as client:
             refused = [

@@ -36,15 +36,15 @@ def test_haproxy_takes_the_configuration(tmp_path: Path, grpc_port: int) -> None
 
 
 @pytest.mark.skipif(shutil.which("haproxy") is None, reason="HAProxy is not installed")
-def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
-    folder = tmp_path / 'it\'s my "state" #1 \\ $x'
+def test_a_folder_may_have_any_name(short_path: Path) -> None:
+    folder = short_path / 'it\'s my "state" #1 \\ $x'
     folder.mkdir()
     pair = write_certificates(folder).pair("server")
     certificate, key = (path.read_bytes() for path in pair)
     options = replace(OPTIONS, certificate=certificate + key, trusted=certificate)
     for path, content in list_certificates(options, folder).items():
         path.write_bytes(content)
-    file = tmp_path / "haproxy.cfg"
+    file = short_path / "haproxy.cfg"
     file.write_text(write_configuration(options, folder / "socket", {"replica-1": ONE}), encoding="utf-8")
     done = subprocess.run(["haproxy", "-c", "-f", file], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

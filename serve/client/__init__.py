@@ -2,6 +2,7 @@
 
 from serve.client.asynchronous import AsyncClient
 from serve.client.errors import (
+    ChangedFileError,
     ClientError,
     InvalidAddressError,
     InvalidFileError,
@@ -35,6 +36,7 @@ from serve.protocol.descriptions import ModelMetadata, ServerMetadata, SizeMetad
 __all__ = [
     "BFLOAT16",
     "AsyncClient",
+    "ChangedFileError",
     "Client",
     "ClientError",
     "Duration",

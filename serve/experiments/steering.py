@@ -1,11 +1,11 @@
 """What the evidence makes of an experiment: it is stopped, paused, promoted, or taken to the next step."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from serve.experiments.definition import Experiment
 from serve.experiments.findings import Harm, Verdict
-from serve.experiments.reasons import REASONS, name_harms, recognise
+from serve.experiments.reasons import REASONS, name_harms, read_harms, recognise
 from serve.experiments.stages import RUNNING, Act, Phase, possible_acts
 
 SECOND = 1_000_000  # microseconds
@@ -15,6 +15,11 @@ LOOK_ANSWERS = 100
 """New answers after which its guardrails are looked at before that."""
 REACTION_SECONDS = 3.0
 """From an answer that shows harm until no worker lets the candidate answer any more."""
+
+
+Signal: TypeAlias = tuple[str, str]
+"""What pauses: a guardrail's kind and the candidate that it watches, or the split."""
+SPLIT: Signal = ("split", "")
 
 
 class Step(NamedTuple):
@@ -35,8 +40,8 @@ def choose_step(
 ) -> Step | None:
     """What is to be done at a time (microseconds since 1970); None to go on as it is.
 
-    `phases` are all so far; `met` is how many units each candidate has met, or in shadow answered. What only
-    pauses does so once in a comparison: whoever resumes it has seen it.
+    `phases` are all so far; `met` is how many units each candidate has met, or in shadow answered. A signal
+    that only pauses does so once in a comparison: whoever resumes it has seen it.
     """
     if phases[-1].stage not in RUNNING:
         return None
@@ -46,16 +51,19 @@ def choose_step(
 def _answer_alarm(phases: Sequence[Phase], verdict: Verdict) -> Step | None:
     if verdict.stopping:
         return _answer_harms("stop", verdict.stopping)
-    if _was_paused(phases):
-        return None
-    if verdict.kind == "invalid":
+    seen = _list_seen(phases)
+    if verdict.kind == "invalid" and SPLIT not in seen:
         return Step("pause", REASONS["split"])
-    return _answer_harms("pause", verdict.pausing) if verdict.pausing else None
+    is_new = any(_signal_of(harm) not in seen for harm in verdict.pausing)
+    return _answer_harms("pause", verdict.pausing) if is_new else None
 
 
 def _answer_harms(act: Act, harms: Sequence[Harm]) -> Step:
-    names = name_harms((harm.guardrail.kind, harm.candidate) for harm in harms)
-    return Step(act, REASONS["harm"].format(harms=names))
+    return Step(act, REASONS["harm"].format(harms=name_harms(map(_signal_of, harms))))
+
+
+def _signal_of(harm: Harm) -> Signal:
+    return harm.guardrail.kind, harm.candidate
 
 
 def _go_on(
@@ -71,11 +79,14 @@ def _go_on(
     return None
 
 
-def _was_paused(phases: Sequence[Phase]) -> bool:
-    """Whether the comparison was paused before, but for models that had changed: that was no signal."""
-    paused = [phase for phase in phases if phase.stage == "paused"]
-    causes = [recognise(phase.reason) for phase in paused if phase.comparison == phases[-1].comparison]
-    return any(cause is None or cause[0] != "changed" for cause in causes)
+def _list_seen(phases: Sequence[Phase]) -> set[Signal]:
+    """The signals that have paused the comparison before; a person's pause, or a changed model, is none."""
+    seen: set[Signal] = set()
+    for phase in phases:
+        if phase.stage == "paused" and phase.comparison == phases[-1].comparison:
+            cause, places = recognise(phase.reason) or ("", {})
+            seen |= {SPLIT} if cause == "split" else set(read_harms(places.get("harms", "")))
+    return seen
 
 
 def _is_held(experiment: Experiment, phase: Phase, met: Mapping[str, int], now: int) -> bool:

@@ -65,18 +65,33 @@ def test_a_signal_and_a_broken_split_pause() -> None:
     assert choose(RAMP, make_verdict("invalid")) == ("pause", "")
 
 
-def test_whoever_resumes_is_not_paused_again_for_the_same() -> None:
+def make_resumed(reason: str) -> list[Phase]:
     phases = make_phases("draft", "ramp", "paused", "ramp", step=1.0)
-    assert choose(phases, make_verdict("undecided", make_harm("nan", "pause"))) == ("advance", "")
-    assert choose(phases, make_verdict("invalid")) is None
-    another = [*phases, Phase(5, 2, "ramp", 1.0, 0, "anne", "")]
+    phases[2] = replace(phases[2], reason=reason)
+    return phases
+
+
+def test_whoever_resumes_is_not_paused_again_for_the_same() -> None:
+    seen = make_resumed(REASONS["harm"].format(harms="`latency` of `candidate`, `nan` of `candidate`"))
+    assert choose(seen, make_verdict("undecided", make_harm("nan", "pause"))) == ("advance", "")
+    split = make_resumed(REASONS["split"])
+    assert choose(split, make_verdict("invalid")) is None
+    another = [*split, Phase(5, 2, "ramp", 1.0, 0, "anne", "")]
     assert choose(another, make_verdict("invalid")) == ("pause", "")
 
 
-def test_a_signal_pauses_also_after_models_had_changed() -> None:
-    phases = make_phases("draft", "ramp", "paused", "ramp", step=1.0)
-    phases[2] = replace(phases[2], reason=REASONS["changed"].format(change="`control` does not answer"))
-    assert choose(phases, make_verdict("invalid")) == ("pause", "")
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "maintenance of the machines",
+        REASONS["changed"].format(change="`control` does not answer"),
+        REASONS["harm"].format(harms="`latency` of `candidate`, `nan` of `other`"),
+    ],
+)
+def test_a_signal_pauses_that_was_not_why_the_experiment_was_paused(reason: str) -> None:
+    resumed = make_resumed(reason)
+    assert choose(resumed, make_verdict("invalid")) == ("pause", "")
+    assert choose(resumed, make_verdict("undecided", make_harm("nan", "pause"))) == ("pause", "")
 
 
 def test_the_next_step_begins_by_itself_once_the_last_has_been_held() -> None:

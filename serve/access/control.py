@@ -18,6 +18,7 @@ from serve.access.proxies import Proxies, parse_address
 from serve.engine.errors import StartupError
 
 log = logging.getLogger("adaptact.audit")
+log.setLevel(logging.INFO)  # whatever the server's own log leaves out, since this may be the only record
 
 SCHEME = "bearer "
 NO_PROXIES = Proxies()

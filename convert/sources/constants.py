@@ -2,6 +2,8 @@
 
 onnxscript takes a number within 1e-8 of 0 for 0, and one within 1e-5 of 1 for 1: `log(x + 1e-9)` would become
 `log(x)`, infinite at 0. Its rules for neutral numbers are left out; `neutral_to_nothing` does their work.
+Those that join a Clip with the Relu or Clip after it are left out too: `relu(clip(x, -3, -1))` would become
+-1, as bounds that share no number.
 """
 
 import math
@@ -18,13 +20,13 @@ LARGEST_FOLDED = 2**16  # elements of the result of an operator that can return 
 ROUNDS = 2
 _GROWING = ("ConstantOfShape", "Expand", "Tile", "Range", "Resize", "Upsample", "OneHot", "EyeLike", "Pad")
 _REPEATING = ("Loop", "Scan")
-# In the order in which they run: onnxscript's own, without those for neutral numbers, and two for dropout.
+# In the order in which they run: onnxscript's own that are exact, and two for dropout.
 _EXACT = """
     two_reshapes_matmul_reshape one_reshape_matmul_reshape cast_constant_of_shape
     cast_constant_of_shape_without_value collapse_slice collapse_slice2 materialize_reshape_shape min_min
-    max_max min_max max_min successive_clip_relu successive_relu_clip successive_relu successive_clip
-    cast_cast no_op_cast no_op_expand flatten_to_reshape reshape_reshape slice_split no_op_transpose
-    transpose_transpose unsqueeze_unsqueeze squeeze_reshape_1d no_op_dynamic_scatter_nd
+    max_max min_max max_min successive_clip_relu successive_relu cast_cast no_op_cast no_op_expand
+    flatten_to_reshape reshape_reshape slice_split no_op_transpose transpose_transpose unsqueeze_unsqueeze
+    squeeze_reshape_1d no_op_dynamic_scatter_nd
     no_op_static_scatter_nd normalize_pad_format_conv normalize_pad_format_conv_integer fuse_pad_into_conv
     fuse_pad_into_conv_integer fuse_batchnorm_into_conv fuse_batchnorm_into_conv_transpose
     fuse_batchnorm_into_gemm remove_optional_bias_from_conv remove_optional_bias_from_conv_transpose

@@ -68,3 +68,14 @@ def test_every_clip_keeps_its_own_bounds(trusted: bool) -> None:
     assert np.array_equal(got["y"], x.clip(-1, 2))
     assert np.array_equal(got["z"], x.clip(-3, 4))
     assert np.array_equal(got["w"], x.clip(-5, 6))
+
+
+@pytest.mark.parametrize("second", ["Relu(p)", "Clip(p, zero, one)"])
+def test_bounds_that_share_no_number_are_not_joined(second: str) -> None:
+    text = f"""<ir_version: 9, opset_import: ["" : 20]> graph (float[N] x) => (float[N] y)
+    <float low = {{-3}}, float high = {{-1}}, float zero = {{0}}, float one = {{1}}> {{
+    p = Clip(x, low, high)
+    y = {second} }}"""
+    folded = fold_constants(ir.from_proto(onnx.parser.parse_model(text)))
+    got = Session(serialise(folded), ["x"]).run([np.linspace(-8, 8, 12, dtype=np.float32)])["y"]
+    assert not got.any()

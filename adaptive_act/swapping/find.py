@@ -115,6 +115,8 @@ class _ModuleSearch:
         """The calls in the forward that are sites, and those that cannot be."""
         if is_defined_by_torch(self.owner):
             return list(self._find_held()), list(self._find_in_kernel())
+        if "forward" in vars(self.owner):
+            return list(self._find_held()), list(self._find_out_of_reach())
         if type(self.owner).forward is nn.Module.forward:
             return [], []
         try:
@@ -137,6 +139,13 @@ class _ModuleSearch:
         for kind in kernel_activations(self.owner):
             if kind in self.recognise.kinds:
                 yield Skipped(self.name, kind.__name__, reason)
+
+    def _find_out_of_reach(self) -> Iterator[Skipped]:
+        """The calls, where there may be any, of a module on which a `forward` of its own was put."""
+        calls = find_activation_calls(self.owner)
+        if calls is None or any(call.plain.module in self.recognise.kinds for call in calls):
+            reason = "its `forward` is its own attribute, before which none of its class has an effect"
+            yield Skipped(self.name, "activation calls in it, if any,", reason)
 
     def _find_in_source(self, obstacle: str) -> tuple[list[FoundSite], list[Skipped]]:
         """The calls of a forward that has no graph: functions that it holds, and places in its source."""

@@ -5,7 +5,9 @@ import inspect
 import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import fx, nn
 
 from adaptive_act.errors import SwapError
@@ -36,8 +38,17 @@ class TracedForward:
 class _ForwardTracer(fx.Tracer):
     """Traces one module's forward; every module that it calls is a single step."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.modes: set[tuple[object, ...]] = set()
+        """Under which of torch's modes the steps ran: the graph has none of them."""
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return True
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        self.modes.add(_read_modes())
+        return super().create_node(*args, **kwargs)
 
 
 def trace_forward(owner: nn.Module) -> TracedForward:
@@ -47,19 +58,28 @@ def trace_forward(owner: nn.Module) -> TracedForward:
     run on symbols.
     """
     training = owner.training
-    graphs = []
+    tracers, graphs = (_ForwardTracer(), _ForwardTracer()), []
     with UndoneEffects(owner) as effects:
         try:
-            for owner.training in (True, False):
-                graphs.append(_ForwardTracer().trace(owner))
+            for tracer, owner.training in zip(tracers, (True, False), strict=True):
+                graphs.append(tracer.trace(owner))
         finally:
             owner.training = training
         effect = effects.describe()
+    if effect is None and any(len(tracer.modes) > 1 for tracer in tracers):
+        effect = "its forward turns gradients or autocast on or off"
     if effect is not None:
         return TracedForward(graphs[1], f"{effect}, which a graph leaves out")
     if str(graphs[0]) != str(graphs[1]):
         return TracedForward(graphs[1], "its forward depends on `self.training`, and one graph cannot")
     return TracedForward(graphs[1], _find_optional_argument(owner))
+
+
+def _read_modes() -> tuple[object, ...]:
+    autocast = [
+        (torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)) for device in ("cpu", "cuda")
+    ]
+    return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *autocast
 
 
 def unshare_modules(owner: nn.Module) -> None:

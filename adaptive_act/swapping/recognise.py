@@ -18,12 +18,14 @@ Kinds = Mapping[type[nn.Module], Any]
 # An activation is elementwise: its values do not depend on the shape of its input or on other elements.
 _SHAPES = ((-1,), (2, -1), (1, -1, 2), (1, 2, -1, 1))
 _PROBES = (*(PROBE.clone().reshape(shape) for shape in _SHAPES), PROBE[PROBE > 0], PROBE[PROBE < 0])
+_PARAMETRISED = torch.nn.utils.parametrize.__name__  # the module of the classes that torch makes for it
 _PLAIN_KINDS = {plain.module: plain for plain in PLAIN.values()}
 
 
 def is_defined_by_torch(module: nn.Module) -> bool:
-    """Whether torch itself defines the module's class."""
-    return type(module).__module__.startswith("torch.nn.")
+    """Whether torch itself defines the module's class, on which a parametrisation may have put another."""
+    kinds = (kind for kind in type(module).__mro__ if kind.__module__ != _PARAMETRISED)
+    return next(kinds).__module__.startswith("torch.nn.")
 
 
 class Recogniser:

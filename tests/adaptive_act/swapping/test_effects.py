@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adaptive_act import PReLU, named_activations, swap
+from adaptive_act import PReLU, SwapError, named_activations, swap
 
 X = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
 
@@ -78,3 +79,43 @@ def test_a_forward_goes_on_drawing_random_numbers(draw: Callable[[], float]) -> 
     assert list(named_activations(swapped)) == ["relu"]
     swapped.share = 1.0  # type: ignore[assignment]  # a number
     assert swapped(X) is X
+
+
+class Detached(nn.Module):
+    """Computes its hidden layer without gradients, by one of the ways."""
+
+    def __init__(self, mode: Callable[[], AbstractContextManager[object]]) -> None:
+        super().__init__()
+        self.first, self.last, self.mode = nn.Linear(3, 3), nn.Linear(3, 3), mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        with self.mode():
+            hidden = F.relu(self.first(x))
+        answer: Tensor = self.last(hidden)
+        return answer
+
+
+class Decorated(Detached):
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.first(x))
+
+
+def test_gradients_stay_off_where_a_forward_turns_them_off() -> None:
+    swapped = swap(Detached(torch.no_grad), {nn.ReLU: PReLU}).model
+    swapped(X).sum().backward()
+    assert [name for name, p in swapped.named_parameters() if p.grad is not None] == [
+        "last.weight",
+        "last.bias",
+    ]
+    with pytest.raises(SwapError, match="turns gradients or autocast on or off"):
+        swap(Decorated(torch.no_grad), {nn.ReLU: PReLU})
+
+
+def test_autocast_stays_on_where_a_forward_turns_it_on() -> None:
+    swapped = swap(Detached(lambda: torch.autocast("cpu", torch.bfloat16)), {nn.ReLU: PReLU}).model
+    seen: list[torch.dtype] = []
+    swapped.get_submodule("relu").register_forward_hook(lambda _, __, y: seen.append(y.dtype))
+    swapped.get_submodule("last").register_forward_pre_hook(lambda _, x: (x[0].float(),))
+    swapped(X)
+    assert seen == [torch.bfloat16]

@@ -139,3 +139,35 @@ def test_a_subclass_that_computes_something_else_is_named() -> None:
     (entry,) = report.skipped
     assert entry.layer == "0"
     assert "`Doubled` is a `ReLU` by its class, but not by its values" in entry.reason
+
+
+def test_a_parametrised_module_stays_its_class() -> None:
+    model = Weighted()
+    nn.utils.parametrize.register_parametrization(model, "weight", nn.Tanh())
+    x = torch.randn(2, 3)
+    once = swap(model, {nn.ReLU: PReLU, nn.Tanh: Affine}, where="relu", example=x).model
+    assert list(named_activations(once)) == ["relu"]
+    twice = swap(once, {nn.SiLU: Swish}, example=x).model
+    assert list(named_activations(twice)) == ["relu", "silu"]
+    torch.testing.assert_close(twice(x), model(x))
+
+
+class Weighted(nn.Module):
+    """Calls activations, and has a weight of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(F.relu(x @ self.weight))
+
+
+def test_a_forward_that_was_put_on_a_module_is_named() -> None:
+    patched = nn.Sequential(nn.ReLU(), Weighted(), nn.Linear(3, 3))
+    patched[1].forward = patched[2].forward = lambda x: F.relu(x) + 1
+    report = swap(patched, {nn.ReLU: PReLU}).report
+    assert [site.layer for site in report.changed] == ["0"]
+    (entry,) = report.skipped
+    assert entry.layer == "1"
+    assert "its `forward` is its own attribute" in entry.reason

@@ -11,7 +11,7 @@ from serve.experiments.statistics.pairs import log_e_disagreement
 from serve.experiments.statistics.quantiles import log_e_quantile_harm
 from serve.experiments.statistics.rates import HARM_CONCENTRATION, log_e_harm
 from serve.experiments.statistics.samples import Counts
-from serve.experiments.statistics.shifts import largest_shift, log_e_shift
+from serve.experiments.statistics.shifts import align_classes, largest_shift, log_e_shift
 
 
 def guardrail_alpha(experiment: Experiment) -> float:
@@ -58,7 +58,7 @@ def _weigh(guardrail: Guardrail, control: Behaviour, candidate: Behaviour, alpha
         case "nan":
             return float(log_e_nan(control.nans, candidate.nans, margin))
         case "prediction_shift":
-            return float(log_e_shift(*_align(control, candidate), margin, alpha))
+            return float(log_e_shift(*align_classes(control.classes, candidate.classes), margin, alpha))
         case "disagreement":
             return float(log_e_disagreement(candidate.disagreements, margin, HARM_CONCENTRATION))
 
@@ -80,13 +80,7 @@ def _measure(guardrail: Guardrail, behaviours: tuple[Behaviour, Behaviour], plac
         case "nan":
             return float(behaviour.nans.rate)
         case "prediction_shift":
-            return float(largest_shift(*_align(*behaviours))) if place else 0.0
+            classes = (each.classes for each in behaviours)
+            return float(largest_shift(*align_classes(*classes))) if place else 0.0
         case "disagreement":
             return float(behaviour.disagreements.rate) if place else 0.0
-
-
-def _align(control: Behaviour, candidate: Behaviour) -> tuple[list[int], list[int]]:
-    """The predictions of both by class, in one order."""
-    classes = sorted({*control.classes, *candidate.classes})
-    first = [control.classes.get(label, 0) for label in classes]
-    return first, [candidate.classes.get(label, 0) for label in classes]

@@ -1,5 +1,8 @@
 """Whether a candidate predicts any class much more or less often than the control."""
 
+from collections import Counter
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
@@ -7,7 +10,25 @@ from scipy.special import logsumexp
 from serve.experiments.statistics.looks import Values
 from serve.experiments.statistics.means import BURN_IN, log_e_mean_above
 
+OTHER_CLASSES = -1
+"""Stands for the classes above those that are counted one by one."""
+
 _PLANNED_UNITS = 1000.0
+
+
+def align_classes(control: Mapping[int, int], candidate: Mapping[int, int]) -> tuple[list[int], list[int]]:
+    """The counts of both by class, in one order.
+
+    What either of them counts together with others, which it does from some class on, both do.
+    """
+    last = min((max(counts) for counts in (control, candidate) if OTHER_CLASSES in counts), default=None)
+    folded: list[Counter[int]] = [Counter(), Counter()]
+    for counts, sums in zip((control, candidate), folded, strict=True):
+        for label, count in counts.items():
+            sums[label if last is None or label <= last else OTHER_CLASSES] += count
+    classes = sorted({*folded[0], *folded[1]})
+    first, second = ([sums[label] for label in classes] for sums in folded)
+    return first, second
 
 
 def largest_shift(control: ArrayLike, candidate: ArrayLike) -> Values:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve.experiments.statistics.samples import Counts, LogHistogram, Moments, PairMoments
+from serve.experiments.statistics.shifts import OTHER_CLASSES
 from serve.experiments.store.outcome_queries import OutcomeQuery
 
 MAX_CLASSES = 1000
 """Classes whose predictions are counted one by one; the others are counted together as OTHER_CLASSES."""
-OTHER_CLASSES = -1
 MAX_EVENTS = 100_000
 """Units with an error, or with NaN, that are told apart: harm is shown long before."""
 

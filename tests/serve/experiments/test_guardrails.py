@@ -10,6 +10,7 @@ from serve.experiments.definition import Guardrail, Stages
 from serve.experiments.findings import Behaviour, Harm, Memory
 from serve.experiments.guardrails import guardrail_alpha, watch
 from serve.experiments.statistics.samples import Counts, LogHistogram
+from serve.experiments.statistics.shifts import OTHER_CLASSES
 from tests.serve.experiments.judged import behave, define
 
 HARMFUL: dict[str, dict[str, Any]] = {
@@ -80,3 +81,14 @@ def test_hundreds_of_thousands_of_classes_are_compared() -> None:
     assert not _watch("prediction_shift", behave(classes=classes), behave(classes=classes)).is_shown
     only = {0: 100_000}
     assert _watch("prediction_shift", behave(classes=classes), behave(classes=only)).is_shown
+
+
+def test_classes_that_one_variant_counts_together_are_no_shift() -> None:
+    # Of 2,000 classes the control has met all, and the candidate, which had fewer units, every second one.
+    control = {**dict.fromkeys(range(1000), 10), OTHER_CLASSES: 10_000}
+    candidate = dict.fromkeys(range(0, 2000, 2), 5)
+    harm = _watch("prediction_shift", behave(classes=control), behave(classes=candidate))
+    assert not harm.is_shown
+    assert harm.value < 0.001
+    moved = _watch("prediction_shift", behave(classes=control), behave(classes={1500: 5000}))
+    assert moved.is_shown

@@ -27,7 +27,7 @@ def count_top1(runs: Sequence[Run], output: str) -> Agreement | None:
     if not rows or not all(_are_scores(reference, file) for reference, _, file in rows):
         return None
     reference, original, file = (np.concatenate(part) for part in zip(*rows, strict=True))
-    known = np.isfinite(reference).all(1)
+    known = ~np.isnan(reference).any(1)  # an infinity is what a mask gives
     places = reference.argmax(1)
     return Agreement(
         samples=int(known.sum()),

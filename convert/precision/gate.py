@@ -18,6 +18,7 @@ from convert.errors import PrecisionError, UsageError
 from convert.model_io.array import Array
 from convert.model_io.runtime import Session
 from convert.model_io.samples import SampleSet
+from convert.parity.undecided import mark_largest
 from convert.parity.verify import Original
 from convert.precision.accuracy import Accuracy
 from convert.precision.budgets import Budgets
@@ -153,6 +154,7 @@ class Gate:
             return Loss(output, 0.0, np.inf, np.inf, None, 0)
         if own.dtype.kind != "f":
             return Loss(output, 1.0, 0.0, 0.0, int((file == own).sum()), own.size, is_whole=True)
+        reference, own, file = (mark_largest(values, own.dtype) for values in (reference, own, file))
         judged = np.isfinite(reference) & np.isfinite(own)
         scale = float(np.abs(np.where(judged, reference, 0)).max(initial=0)) or 1.0
         with np.errstate(over="ignore", invalid="ignore"):
@@ -193,8 +195,8 @@ def require_passed(precision: str, report: LossReport, budgets: Budgets, also: s
 def _agreement(reference: Array, file: Array) -> tuple[int | None, int]:
     if reference.ndim != 2 or reference.shape[1] < 2:
         return None, 0
-    known = np.isfinite(reference).all(1)
-    same = np.isfinite(file).all(1) & (file.argmax(1) == reference.argmax(1))
+    known = ~np.isnan(reference).any(1)
+    same = ~np.isnan(file).any(1) & (file.argmax(1) == reference.argmax(1))
     return int((known & same).sum()), int(known.sum())
 
 

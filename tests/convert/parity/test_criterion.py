@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from convert.model_io.array import Array
-from convert.parity.agreement import Agreement, count_top1
 from convert.parity.criterion import Comparison, Run, compare, measure_scales
 
 EPS = float(np.finfo(np.float32).eps)
@@ -192,30 +191,6 @@ def test_the_originals_own_errors_are_those_on_the_very_samples() -> None:
     own = np.array([1, 1, 1.25, 1], np.float32)
     comparison = _compare(ONES, own, ONES)
     assert comparison.original_errors.tolist() == [0, 0, 0.25, 0]
-
-
-SCORES = np.array([[0.1, 0.9], [0.8, 0.2], [0.6, 0.4]])
-
-
-def test_top1_counts_samples_that_keep_their_class() -> None:
-    turned = SCORES.copy()
-    turned[2] = turned[2, ::-1]
-    comparison = count_top1([_make_run(SCORES, turned.astype(np.float32), SCORES.astype(np.float32))], "y")
-    assert comparison == Agreement(samples=3, agreed=3, original_agreed=2)
-
-
-def test_top1_leaves_out_samples_that_have_no_largest_score() -> None:
-    unknown = SCORES.copy()
-    unknown[0, 0] = np.nan
-    single = SCORES.astype(np.float32)
-    assert count_top1([_make_run(unknown, single, single)], "y") == Agreement(2, 2, 2)
-
-
-@pytest.mark.parametrize(
-    "values", [np.ones(4), np.ones((4, 1)), np.ones((2, 3, 4)), np.ones((4, 2), np.int64)]
-)
-def test_only_rows_of_scores_have_top1(values: Array) -> None:
-    assert count_top1([_make_run(values, values, values)], "y") is None
 
 
 LARGE = 1e7

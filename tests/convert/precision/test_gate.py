@@ -48,3 +48,13 @@ def test_what_is_no_score_is_never_right(file: Array) -> None:
     accuracy = gate.measure(Mock(**{"run.return_value": {"y": file}})).accuracy
     assert accuracy is not None
     assert (accuracy.original, accuracy.file) == (1, 0)
+
+
+@pytest.mark.parametrize("mask", [-np.inf, np.finfo(np.float32).min])
+def test_what_a_mask_gives_hides_no_loss_beside_it(mask: float) -> None:
+    scores = np.array([[1, 2, mask], [4, 3, mask], [1, 3, mask]], np.float32)
+    gate = _make_gate(scores, np.array([1, 0, 1]))
+    file = scores + np.array([0.4, 0, 0], np.float32)
+    (loss,) = gate.measure(Mock(**{"run.return_value": {"y": file}})).losses
+    assert (loss.scale, loss.largest) == (4.0, pytest.approx(0.1))
+    assert (loss.agreed, loss.compared) == (3, 3)

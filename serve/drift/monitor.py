@@ -130,7 +130,12 @@ class DriftMonitor:
         """Count what is kept now, in this thread."""
         self._find_baselines()
         for watcher in self._list():
-            watcher.count()
+            try:
+                watcher.count()
+            except Exception as error:
+                # The outermost frame of its thread, which must go on, whatever a model answers.
+                log.exception("drift of model `%s` is no longer watched", watcher.name, exc_info=error)
+                self._forget(watcher)
 
     @property
     def keeps_windows(self) -> bool:
@@ -139,7 +144,7 @@ class DriftMonitor:
 
     def store(self) -> None:
         """Store what is counted by now for a later process, where there is a state folder."""
-        self._count_all()
+        self.count_now()
         self._exchange(saves=True)
 
     def close(self) -> None:
@@ -167,7 +172,7 @@ class DriftMonitor:
             renewed = now
             if now - counted >= COUNT_SECONDS:
                 counted = now
-                self._count_all()
+                self.count_now()
                 is_due = now - saved >= SAVE_SECONDS
                 saved = now if is_due else saved
                 self._exchange(saves=is_due)
@@ -184,16 +189,6 @@ class DriftMonitor:
                     self._windows.save(watchers)
         except OSError as error:
             log.warning("what is counted of drift is not stored: %s", escape_line(str(error)))
-
-    def _count_all(self) -> None:
-        self._find_baselines()
-        for watcher in self._list():
-            try:
-                watcher.count()
-            except Exception as error:
-                # The outermost frame of its thread, which must go on, whatever a model answers.
-                log.exception("drift of model `%s` is no longer watched", watcher.name, exc_info=error)
-                self._forget(watcher)
 
     def _list_first_rows(self) -> dict[FirstRows, "ref[ServedModel]"]:
         with self._lock:

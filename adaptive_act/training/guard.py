@@ -237,6 +237,10 @@ class Guard:
 
 def _fetch_signals(loss: Tensor | None, norm: Tensor) -> dict[str, float]:
     """The signals of this step as numbers, fetched from the device at once."""
+    if loss is not None and loss.numel() != 1:
+        raise ValueError(
+            f"`Guard` expects the loss as one number, got {list(loss.shape)}: give its mean or its sum"
+        )
     tensors = {} if loss is None else {LOSS: loss.detach()}
     tensors[GRADIENT] = norm
     values = torch.stack([value.to(norm.device, torch.float32).reshape(()) for value in tensors.values()])

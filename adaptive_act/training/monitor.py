@@ -43,9 +43,7 @@ class CSVWriter:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        is_new = not self.path.exists() or self.path.stat().st_size == 0
-        if not is_new:
-            _cut_torn_line(self.path)
+        is_new = not self.path.exists() or not _cut_torn_line(self.path)
         self._file = self.path.open("a", newline="", encoding="utf-8")
         self._rows = csv.writer(self._file, lineterminator="\n")
         if is_new:
@@ -149,7 +147,7 @@ class Monitor:
         return self.steps % self.every == 0
 
     def _read(self, layer: str, x: Tensor, output: Tensor) -> None:
-        if self._model.training and self._is_due():
+        if self._model.training and self._is_due() and output.numel():
             self._seen.setdefault(layer, []).append(_measure_call(x, output, self.bound))
 
     def _readings(self) -> Readings:
@@ -205,14 +203,15 @@ def _read_gradients(activation: Activation) -> dict[str, float]:
     }
 
 
-def _cut_torn_line(path: Path) -> None:
-    """Shortens a file that a CSVWriter wrote to its last whole line; refuses any other."""
+def _cut_torn_line(path: Path) -> int:
+    """The size of a file that a CSVWriter wrote, shortened to its last whole line; refuses any other."""
     header = ",".join(HEADER)
     with path.open("r+b") as file:
         content = file.read()
         first, newline, _ = content.partition(b"\n")
-        if not newline or first != header.encode():
+        is_torn = not newline and header.encode().startswith(first)
+        if first != header.encode() and not is_torn:
             raise ValueError(
                 f"`{path}` starts with `{first[:80].decode(errors='replace')}`, expected `{header}`"
             )
-        file.truncate(content.rfind(b"\n") + 1)
+        return file.truncate(content.rfind(b"\n") + 1)

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 from torch import nn
 from torch.optim import Optimizer
@@ -177,19 +178,25 @@ class RateFactor:
         self._restore(self._optimizer)
 
     def _apply(self, optimizer: Optimizer, *_: Any) -> None:
-        for group in self._chosen(optimizer):
+        in_force = _IN_FORCE.setdefault(optimizer, WeakSet())
+        if self in in_force:
+            self._restore(optimizer)  # an error broke the step before off
+        in_force.add(self)
+        groups = optimizer.param_groups
+        for group in groups if self._groups is None else [groups[index] for index in self._groups]:
             group.setdefault(SCHEDULED_RATE, group["lr"])
             group["lr"] = group["lr"] * self.factor
 
     def _restore(self, optimizer: Optimizer, *_: Any) -> None:
-        for group in self._chosen(optimizer):
-            # The first factor to run restores the rate from before all of them.
+        """Gives all groups the rates from before all factors: the step is over for each of these."""
+        _IN_FORCE.setdefault(optimizer, WeakSet()).clear()
+        for group in optimizer.param_groups:
             if SCHEDULED_RATE in group:
                 group["lr"] = group.pop(SCHEDULED_RATE)
 
-    def _chosen(self, optimizer: Optimizer) -> list[dict[str, Any]]:
-        groups = optimizer.param_groups
-        return groups if self._groups is None else [groups[index] for index in self._groups]
+
+_IN_FORCE: WeakKeyDictionary[Optimizer, WeakSet[RateFactor]] = WeakKeyDictionary()
+"""The factors that act on an optimiser while it steps."""
 
 
 def find_cubic_activations(model: nn.Module) -> dict[str, NEAAF]:

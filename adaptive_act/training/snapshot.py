@@ -34,7 +34,8 @@ class Snapshot:
         """
         with torch.no_grad():
             for name, tensor in _named_tensors(self._model):
-                tensor.copy_(self.tensors.get(name, tensor))
+                if not _is_expanded(tensor):
+                    tensor.copy_(self.tensors.get(name, tensor))
             for parameter, value in self._others:
                 parameter.copy_(value)
         for parameter in (*self._model.parameters(), *_parameters(self._optimizer)):
@@ -46,6 +47,11 @@ class Snapshot:
 
 def _named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     return itertools.chain(model.named_parameters(), model.named_buffers())
+
+
+def _is_expanded(tensor: Tensor) -> bool:
+    """Whether elements share a place in memory: nobody can have written into it, nor can we."""
+    return any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def _parameters(optimizer: Optimizer | None) -> list[Tensor]:

@@ -257,3 +257,9 @@ def test_fewer_than_no_tries_are_refused() -> None:
     model = network()
     with pytest.raises(ValueError, match="0 or more tries, got -1"):
         Guard(model, optimizer_of(model), tries=-1)
+
+
+def test_a_loss_of_several_numbers_is_refused() -> None:
+    model = network()
+    with pytest.raises(ValueError, match=r"one number, got \[3\]: give its mean"):
+        Guard(model, optimizer_of(model)).step(torch.ones(3))

@@ -63,6 +63,14 @@ def test_nan_is_counted_and_kept_out_of_the_scale() -> None:
     assert reading["inputs_beyond"] == 2 / 4
 
 
+def test_a_call_without_samples_counts_as_none() -> None:
+    model = nn.Sequential(PReLU())
+    monitor = Monitor(model)
+    model(torch.empty(0, 4))
+    (reading,) = (monitor.step() or {}).values()
+    assert list(reading) == ["value/a"]
+
+
 def test_values_per_channel_are_their_span() -> None:
     model = nn.Sequential(PELU(channels=2, a=[1.0, 3.0]))
     (reading,) = (Monitor(model).step() or {}).values()
@@ -177,7 +185,15 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
     assert rows(path)[1:] == [["0", "a", "value/x", "1.0"], ["1", "a", "value/x", "2.0"]]
 
 
-@pytest.mark.parametrize("content", ["a,b,c\n1,2,3\n", "no newline at all", "step,layer,quantity,value"])
+@pytest.mark.parametrize("content", ["", "step,la", "step,layer,quantity,value"])
+def test_a_torn_header_is_written_again(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "run.csv"
+    path.write_text(content)
+    CSVWriter(path).close()
+    assert path.read_text() == "step,layer,quantity,value\n"
+
+
+@pytest.mark.parametrize("content", ["a,b,c\n1,2,3\n", "no newline at all", "step,layer,quantity,values"])
 def test_a_file_of_something_else_is_refused_and_kept(tmp_path: Path, content: str) -> None:
     path = tmp_path / "other.csv"
     path.write_text(content)

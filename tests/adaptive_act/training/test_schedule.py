@@ -241,3 +241,21 @@ def test_a_failed_step_restores_the_rate() -> None:
     rate.close()
     assert optimizer.param_groups[0]["lr"] == 1.0
     assert "scheduled_lr" not in optimizer.param_groups[0]
+
+
+def test_the_step_after_a_failed_one_has_its_own_rate() -> None:
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = SGD([parameter], lr=1.0)
+    for groups in ([0], None):
+        RateFactor(optimizer, groups).factor = 0.5
+
+    def fails() -> float:
+        raise ZeroDivisionError
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            optimizer.step(fails)
+    parameter.grad = torch.ones(1)
+    optimizer.step()
+    assert parameter.item() == -0.25
+    assert optimizer.param_groups[0]["lr"] == 1.0

@@ -96,3 +96,10 @@ def test_parameters_stay_the_same_objects() -> None:
     before = [id(p) for p in model.parameters()]
     Snapshot(model).restore()
     assert [id(p) for p in model.parameters()] == before
+
+
+def test_an_expanded_buffer_stays_as_it_is() -> None:
+    model = nn.Linear(1, 1)
+    model.register_buffer("mask", torch.ones(1).expand(3))
+    Snapshot(model).restore()
+    assert model.get_buffer("mask").tolist() == [1, 1, 1]

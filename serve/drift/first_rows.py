@@ -21,6 +21,7 @@ from serve.drift.options import DriftOptions
 from serve.drift.plan import MOST_ROWS, Drawn, Key, choose_rows, draw_tensor
 from serve.drift.watcher import BURST, MOST_WAITING
 from serve.engine.joining import count_rows
+from serve.engine.manifest import Json
 from serve.engine.model import ServedModel
 from serve.engine.sampling import Sampler
 from serve.engine.signature import Array, Signature
@@ -95,7 +96,9 @@ class FirstRows:
             self._gather()
             if self._rows < self._wanted and self._bytes < LARGEST_KEPT:
                 return None
-            self._store(orjson.dumps(make_baseline(self._rows, self._pieces)))
+            made = make_baseline(self._rows, self._pieces)
+            self._parse(made)  # else what is none, such as NaN of a sensor that is not connected, would stay
+            self._store(orjson.dumps(made))
             return self._read()
 
     def _gather(self) -> None:
@@ -126,6 +129,9 @@ class FirstRows:
             return None
         except orjson.JSONDecodeError as error:
             raise BaselineError(f"`{self._path}` is not JSON; remove it to begin anew") from error
+        return self._parse(content)
+
+    def _parse(self, content: Json) -> Baseline:
         return read_baseline(content, self._signature, self._own_outputs)
 
     def _draw(self, array: Array, rows: int, chosen: Array) -> Array:

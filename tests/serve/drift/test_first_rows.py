@@ -191,3 +191,11 @@ def test_servers_whose_processes_have_one_number_can_share_a_folder(
     first._store(b"its own")
     assert first._path.read_bytes() == b"the other's"
     assert list(first._path.parent.iterdir()) == [first._path]
+
+
+def test_rows_that_are_no_baseline_are_not_kept(
+    tmp_path: Path, net: Engine, monitor: DriftMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask(net, monitor, draw(640) * np.float32("nan"))
+    assert "drift is not watched: it holds no finite number" in caplog.text
+    assert list((tmp_path / "state").rglob("*.json")) == []  # after a restart the next rows are looked at

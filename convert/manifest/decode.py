@@ -1,6 +1,7 @@
 """JSON decoded as frozen dataclasses. Standard library only."""
 
 import dataclasses
+import math
 import types
 import typing
 from dataclasses import MISSING
@@ -69,9 +70,11 @@ def _is_plain(kind: Any, content: Any) -> bool:
 
 
 def _decode_json(content: Any, where: str, depth: int) -> Any:
-    """JSON of any shape, no deeper than DEEPEST."""
+    """JSON of any shape, no deeper than DEEPEST, and finite: Python reads `1e999` as infinity."""
     if depth > DEEPEST:
         raise ManifestError(f"`{where}` is nested deeper than {DEEPEST}")
+    if isinstance(content, float) and not math.isfinite(content):
+        raise ManifestError(f"`{where}` holds `{content}`, expected a finite number")
     if isinstance(content, list):
         return [_decode_json(item, where, depth + 1) for item in content]
     if isinstance(content, dict):

@@ -264,6 +264,16 @@ def test_free_json_is_limited_in_depth() -> None:
         Manifest.from_json(_replace_field("preprocessing", {"deep": deep}))
 
 
+def test_free_json_holds_finite_numbers_only() -> None:
+    """What no manifest could be written of again."""
+    content = json.loads(MANIFEST.to_json()) | {"preprocessing": {"mean": [0.8125]}}
+    text = json.dumps(content).replace("0.8125", "1e999")
+    with pytest.raises(
+        ManifestError, match=r"`manifest.preprocessing` holds `inf`, expected a finite number"
+    ):
+        Manifest.from_json(text)
+
+
 def test_the_package_offers_the_manifest() -> None:
     assert convert.manifest.Manifest is Manifest
     with pytest.raises(AttributeError, match=r"`convert\.manifest` has no attribute `Absent`"):

@@ -56,5 +56,6 @@ def test_what_a_mask_gives_hides_no_loss_beside_it(mask: float) -> None:
     gate = _make_gate(scores, np.array([1, 0, 1]))
     file = scores + np.array([0.4, 0, 0], np.float32)
     (loss,) = gate.measure(Mock(**{"run.return_value": {"y": file}})).losses
-    assert (loss.scale, loss.largest) == (4.0, pytest.approx(0.1))
+    assert loss.scale == 4.0
+    assert loss.largest == pytest.approx(0.1)
     assert (loss.agreed, loss.compared) == (3, 3)

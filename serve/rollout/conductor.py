@@ -37,6 +37,10 @@ MOST_SECONDS = 600.0
 """Between looks, however costly: the first one after a start reads everything, and the others do not."""
 IDLE_SECONDS = 60.0
 """Between looks where nothing is new, since some of what they weigh is time."""
+REST_SECONDS = 3.0
+"""So long a process on whose models an experiment cannot run lets others look, whose models may be others."""
+MOST_RESTS = 4
+"""Of these times, after which it lets them look once more."""
 SELF = "adaptact"
 """Who acts where nobody else does."""
 
@@ -102,7 +106,8 @@ class Conductor:
     ) -> None:
         """`on_change` is called after an experiment has been changed; `measure` gives what variants take.
 
-        `find_change` says why models allow an experiment no longer to run; it is paused then.
+        `find_change` says why models allow an experiment no longer to run here; it is paused where that is so
+        for all that look.
         """
         self._registry = registry
         self._summaries = summaries
@@ -116,6 +121,9 @@ class Conductor:
         self._watched: dict[tuple[str, int], Watched] = {}
         self._revisions: Mapping[str, int] = {}
         self._running: tuple[Registered, ...] = ()
+        # By experiment and phase, when a look was left to others.
+        self._left: dict[tuple[str, int], int] = {}
+        self._rests_until = 0
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="adaptact-looks", daemon=True)
         self._thread.start()
@@ -143,23 +151,35 @@ class Conductor:
 
         One that cannot be looked at holds up no other. Raises `StoreError`.
         """
-        if not self._lease.hold():
+        at = self._clock()
+        if at < self._rests_until or not self._lease.hold():
             return
         self._follow()
         for registered in self._running:
             self._try(partial(self._attend, registered))
+        if self._rests_until > at:
+            self._lease.give_back()
 
     def _attend(self, registered: Registered) -> None:
         experiment, phase, at = registered.experiment, registered.phase, self._clock()
         change = self._find_change(experiment, phase)
         if change is not None:
-            step = Step("pause", REASONS["changed"].format(change=change))
-            self._take(experiment, phase, step, at)
+            if not self._leave_to_others(registered, at):
+                step = Step("pause", REASONS["changed"].format(change=change))
+                self._take(experiment, phase, step, at)
             return
         watched = self._watched[experiment.name, phase.comparison]
         if self._is_due(registered, watched, at):
             with watched.look.take(at):
                 self._look_at(registered, watched, at)
+
+    def _leave_to_others(self, registered: Registered, at: int) -> bool:
+        """Whether others may look at an experiment that cannot run here; once none has, it runs nowhere."""
+        name, rest = registered.experiment.name, int(REST_SECONDS * SECOND)
+        self._left = {key: since for key, since in self._left.items() if at - since < MOST_RESTS * rest}
+        until = self._left.setdefault((name, registered.phase.number), at) + rest
+        self._rests_until = max(self._rests_until, until)
+        return at < until
 
     def _follow(self) -> None:
         """Know the running experiments, and forget what was kept of others."""

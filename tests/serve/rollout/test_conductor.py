@@ -17,7 +17,7 @@ from serve.experiments.store.feedback import Feedback, accept
 from serve.experiments.store.records import Inference
 from serve.experiments.store.registry import Registry
 from serve.experiments.store.summaries import Summaries
-from serve.rollout.conductor import SELF, Conductor
+from serve.rollout.conductor import REST_SECONDS, SELF, Conductor
 from tests.serve.experiments.definitions import make_experiment
 from tests.serve.experiments.store.rows import put_exposure, put_inference, unit
 
@@ -167,6 +167,24 @@ def test_of_two_conductors_one_takes_the_looks_until_it_ends(store: Store) -> No
     assert [look(first, 1), look(second, 0), look(first, 60), look(second, 0)] == [1, 1, 2, 2]
     first.close()
     assert look(second, 1) == 3
+
+
+def test_what_cannot_run_here_is_left_to_other_servers(store: Store) -> None:
+    running = Running(store, "start", "advance")
+    lacking = running.conduct(find_change=lambda experiment, phase: "`candidate` does not answer now")
+
+    def look(conductor: Conductor, seconds: float) -> str:
+        running.now += int(seconds * SECOND)
+        conductor.look()
+        return running.registry.read("exp").phase.stage
+
+    for _ in range(20):
+        assert look(lacking, 1) == look(running.conductor, 0) == "ramp"
+    # Nor is it paused at once when the other server has ended.
+    running.conductor.close()
+    assert look(lacking, 1) == "ramp"
+    assert look(lacking, REST_SECONDS) == "paused"
+    lacking.close()
 
 
 def test_new_answers_that_show_harm_stop_a_candidate_before_the_next_look_is_due(store: Store) -> None:

@@ -19,7 +19,7 @@ from serve.experiments.store.registry import Registry
 from serve.experiments.store.summaries import Summaries
 from serve.rejections import fault_number
 from serve.rollout.administration import Administration
-from serve.rollout.conductor import SELF, Conductor
+from serve.rollout.conductor import REST_SECONDS, SELF, Conductor
 from serve.rollout.effects import Effects
 from serve.rollout.options import RolloutOptions
 from serve.rollout.pinning import find_change
@@ -73,10 +73,12 @@ class Server:
         self.registry = Registry(store)
         self.routes: Mapping[str, Route] = {}
         self.follows = 0
+        self.later = 0.0
         self.effects = Effects(engine, self._follow)
         self.administration = Administration(engine, self.registry, Summaries(store), self.follow)
         find = partial(find_change, engine)
-        self.conductor = Conductor(self.registry, Summaries(store), find_change=find, seconds=3600)
+        summaries, clock = Summaries(store), lambda: now() + int(self.later * 1e6)
+        self.conductor = Conductor(self.registry, summaries, find_change=find, seconds=3600, clock=clock)
 
     def define(self, **fields: Any) -> None:
         self.administration.define("exp", {**DOCUMENT, **fields}, "anne")
@@ -93,6 +95,11 @@ class Server:
         route = self.routes.get("digits")
         decision = route.decide(unit, None, "r") if route else None
         return None if decision is None else decision.treatment.answer.version
+
+    def look(self, seconds: float = 0.0) -> None:
+        """The conductor looks so many seconds later."""
+        self.later += seconds
+        self.conductor.look()
 
     def _follow(self, routes: Mapping[str, Route]) -> None:
         self.follows += 1
@@ -188,7 +195,8 @@ def test_models_that_change_pause_what_runs_and_the_audit_trail_says_why(
     change(server)
     server.effects.check()
     assert server.answers("anna") is None
-    server.conductor.look()
+    server.look()
+    server.look(REST_SECONDS)
     newest = server.registry.read_audit("exp")[0]
     assert (newest.by, newest.action) == (SELF, "pause")
     assert why in newest.detail

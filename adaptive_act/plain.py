@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -10,6 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Description = Mapping[str, Any]
+_LONGEST_REPR = 1000
+_TEXTS = ("approximate",)
+"""The arguments that are no numbers."""
 
 
 class QuickGELU(nn.Module):
@@ -89,11 +93,18 @@ def build(description: str | Description | type[nn.Module] | nn.Module) -> nn.Mo
     plain = PLAIN.get(name) if isinstance(name, str) else None
     if plain is None or not set(arguments) <= set(plain.arguments):
         raise ValueError(_expected(description))
-    return plain.module(**arguments)
+    if not all(isinstance(value, str if key in _TEXTS else Real) for key, value in arguments.items()):
+        raise ValueError(_expected(description))
+    try:
+        return plain.module(**arguments)
+    except AssertionError as error:  # such as Hardtanh's bounds the wrong way round
+        raise ValueError(f"{_expected(description)}: {error}") from error
 
 
 def from_repr(text: str) -> nn.Module | None:
     """The plain activation whose `repr` this is, working out of place; None for anything else."""
+    if len(text) > _LONGEST_REPR:  # it may be a file's
+        return None
     try:
         call = ast.parse(text, mode="eval").body
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):

@@ -106,11 +106,26 @@ def read_tracks(path: Path) -> tuple[Track, ...]:
         raise ExplainError(
             f"`{path}` holds no learned value: expected lines such as `100,features.1,value/a,0.25`"
         )
-    return tuple(_make_track(layer, names) for layer, names in layers.items())
+    try:
+        return tuple(_make_track(layer, names) for layer, names in layers.items())
+    except ValueError as error:
+        raise ExplainError(f"`{path}`: {error}") from error
 
 
 def _make_track(layer: str, names: Mapping[str, Mapping[int, Mapping[str, float]]]) -> Track:
-    steps = sorted(set.intersection(*(set(recorded) for recorded in names.values())))
+    """The values of one layer, without a step that is torn; raises ValueError where two models wrote them."""
+    parts = {name: recorded[min(recorded)].keys() for name, recorded in names.items()}
+    steps = [
+        step
+        for step in sorted(set.intersection(*(set(recorded) for recorded in names.values())))
+        if not any(recorded[step].keys() < parts[name] for name, recorded in names.items())
+    ]
+    is_one = all(recorded[step].keys() == parts[name] for name, recorded in names.items() for step in steps)
+    if not steps or not is_one:
+        raise ValueError(
+            f"expected the same values of layer `{layer}` at each step, got others at some, as of two "
+            "models; give each run a file of its own"
+        )
     values = {
         name: np.array([[recorded[step][part] for part in sorted(recorded[step])] for step in steps])
         for name, recorded in names.items()

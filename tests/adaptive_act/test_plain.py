@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adaptive_act.plain import FUNCTIONS, PLAIN, Plain, build, describe
+from adaptive_act.plain import FUNCTIONS, PLAIN, Plain, build, describe, from_repr
 
 CHANGED = {
     "negative_slope": 0.3,
@@ -35,8 +35,20 @@ def test_a_function_computes_what_its_module_does(function: Callable[[Tensor], T
 
 
 @pytest.mark.parametrize(
-    "wrong", ["Linear", {"name": "ELU", "beta": 1}, {"alpha": 1}, nn.Linear(1, 1), nn.Linear]
+    "wrong",
+    [
+        *("Linear", {"name": "ELU", "beta": 1}, {"alpha": 1}, nn.Linear(1, 1), nn.Linear),
+        *({"name": "LeakyReLU", "negative_slope": "x"}, {"name": "GELU", "approximate": 1}),
+        {"name": "Hardtanh", "min_val": 1.0, "max_val": 0.0},
+    ],
 )
 def test_anything_else_is_refused_with_the_choices(wrong: object) -> None:
     with pytest.raises(ValueError, match=r"expected a plain torch activation.*ReLU, LeakyReLU"):
         build(wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize(
+    "text", ["-" * 100_000 + "1", "Hardtanh(1, 0)", "LeakyReLU(negative_slope='x')", "ReLU(\0)"]
+)
+def test_the_text_of_a_strange_file_is_no_activation(text: str) -> None:
+    assert from_repr(text) is None

@@ -61,7 +61,7 @@ def _list_files(folder: Path, classes: Sequence[str]) -> list[Path]:
     files: list[Path] = []
     for name in classes:
         entries = (folder / name).glob("*") if (folder / name).is_dir() else []
-        files += sorted(entry for entry in entries if entry.suffix.lower() in _SUFFIXES)
+        files += sorted(entry for entry in entries if entry.suffix.lower() in _SUFFIXES and entry.is_file())
     if not 0 < len(files) <= MOST_FILES:
         raise DataError(f"`{folder}`: expected 1 to {MOST_FILES:,} images, got {len(files):,}")
     return files

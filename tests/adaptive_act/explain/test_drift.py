@@ -129,3 +129,21 @@ def test_a_file_without_values_is_refused(tmp_path: Path) -> None:
     path.write_text("step,layer,quantity,value\n0,1,inputs_beyond,0\n")
     with pytest.raises(ExplainError, match="holds no learned value"):
         read_tracks(path)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["0,a,value/x,1\n1,a,value/y,2\n", "0,a,value/x,1\n1,a,value/x/min,2\n1,a,value/x/max,3\n"],
+    ids=["other parameters", "other channels"],
+)
+def test_a_file_of_two_models_is_refused(lines: str, tmp_path: Path) -> None:
+    (tmp_path / "run.csv").write_text(f"step,layer,quantity,value\n{lines}")
+    with pytest.raises(ExplainError, match="as of two models; give each run a file of its own"):
+        read_tracks(tmp_path / "run.csv")
+
+
+def test_a_torn_step_is_left_out(tmp_path: Path) -> None:
+    lines = [f"{step},a,value/x/{part},{step}" for step in (0, 1) for part in ("min", "max")]
+    (tmp_path / "run.csv").write_text("\n".join(["step,layer,quantity,value", *lines[:3]]))
+    (track,) = read_tracks(tmp_path / "run.csv")
+    assert track.steps == [0]

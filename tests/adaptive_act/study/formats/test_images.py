@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ def test_each_sub_folder_is_a_class(tmp_path: Path) -> None:
     image(tmp_path / "cat" / "a.png", 10)
     image(tmp_path / "dog" / "a.png", 30)
     (tmp_path / "dog" / "notes.txt").write_text("no image")
+    os.mkfifo(tmp_path / "dog" / "pipe.png")
     found = read_dataset(str(tmp_path))
     assert found.classes == ("cat", "dog")
     assert found.train.samples.shape == (3, 1, 4, 6)

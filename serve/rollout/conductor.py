@@ -41,6 +41,7 @@ REST_SECONDS = 3.0
 """So long a process on whose models an experiment cannot run lets others look, whose models may be others."""
 MOST_RESTS = 4
 """Of these times, after which it lets them look once more."""
+CLOSE_SECONDS = 5.0
 SELF = "adaptact"
 """Who acts where nobody else does."""
 
@@ -128,10 +129,10 @@ class Conductor:
         self._thread = threading.Thread(target=self._work, name="adaptact-looks", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Take no more looks."""
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Take no more looks; one that has begun may take minutes, and ends with the process if it does."""
         self._closed.set()
-        self._thread.join()
+        self._thread.join(seconds)
 
     def _work(self) -> None:
         while not self._closed.wait(self._seconds):

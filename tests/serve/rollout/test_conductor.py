@@ -1,5 +1,6 @@
 """Looks at real stores: what units met and answered is written as a recorder does."""
 
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -56,7 +57,7 @@ class Running:
             "clock": lambda: self.now,
             "processor": lambda: self.used,
         }
-        return Conductor(self.registry, summaries, self._on_change, **times, **options)
+        return Conductor(self.registry, summaries, self._on_change, **times | options)
 
     def act(self, act: stages.Act) -> None:
         change = ANNE._replace(at=self.now)
@@ -227,6 +228,23 @@ def test_an_experiment_that_cannot_be_looked_at_holds_up_no_other(store: Store) 
     running.conduct(measure=measure).look()
     assert running.registry.read_looks("exp", 1) == []
     assert len(running.registry.read_looks("other", 1)) == 1
+
+
+def test_a_look_that_takes_long_does_not_hold_up_the_end(store: Store) -> None:
+    running = Running(store, "start")
+    began, ended = threading.Event(), threading.Event()
+
+    def measure(experiment: Experiment, phase: Phase) -> dict[str, Expense]:
+        began.set()
+        ended.wait(60)
+        return {}
+
+    conductor = running.conduct(measure=measure, seconds=0.01)
+    assert began.wait(60)
+    conductor.close(0.01)
+    assert not ended.is_set()
+    ended.set()
+    conductor.close(60)
 
 
 def test_what_does_not_run_is_not_looked_at(store: Store) -> None:

@@ -1,13 +1,19 @@
 /** Tables whose columns can be sorted, and that scroll sideways where there is no room. */
 
+import { formatNumber, t } from "../language.js";
 import { html, useState } from "../view.js";
+
+const AT_ONCE = 200; // rows: thousands would be drawn anew with every change
 
 /**
  * `columns` are `{key, title, cell(row), value?(row), isNumber?}`; one with a `value` can be sorted by it.
  * `rows` are any objects, `name(row)` a text that is each row's own, `caption` what the table shows.
+ * The first `atOnce` rows are shown, and as many more each time that one asks for them.
  */
-export function Table({ caption, columns, rows, name, hasHiddenCaption = true }) {
+export function Table({ caption, columns, rows, name, hasHiddenCaption = true, atOnce = AT_ONCE }) {
   const [order, setOrder] = useState(null);
+  const [limit, setLimit] = useState(atOnce);
+  const hidden = rows.length - limit;
   const sorted = order ? sortRows(rows, columns, order) : rows;
   return html`
     <div class="table-frame" tabindex="0" role="region" aria-label=${caption}>
@@ -19,10 +25,16 @@ export function Table({ caption, columns, rows, name, hasHiddenCaption = true })
           </tr>
         </thead>
         <tbody>
-          ${sorted.map((row) => html`<tr key=${name(row)}>${columns.map((each) => writeCell(each, row))}</tr>`)}
+          ${sorted.slice(0, limit).map((row) => html`<tr key=${name(row)}>${columns.map((each) => writeCell(each, row))}</tr>`)}
         </tbody>
       </table>
     </div>
+    ${
+      hidden > 0 &&
+      html`<p><button type="button" onClick=${() => setLimit(limit + atOnce)}>
+        ${t("Show more ({count} left)", { count: formatNumber(hidden) })}
+      </button></p>`
+    }
   `;
 }
 

@@ -136,7 +136,7 @@ function Actions({ actions, isLoading, isFiltered }) {
   ];
   return html`
     <div class="records">
-      <${Table} caption=${t("Actions, the newest first")} columns=${columns} rows=${actions.map((action, place) => ({ ...action, place }))} name=${({ place }) => place} />
+      <${Table} caption=${t("Actions, the newest first")} columns=${columns} rows=${actions.map((action, place) => ({ ...action, place }))} name=${({ place }) => place} atOnce=${Infinity} />
     </div>
   `;
 }

@@ -40,14 +40,15 @@ _BEGIN = {
     "durable": ("PRAGMA synchronous = FULL", "BEGIN IMMEDIATE"),
 }
 
-_ANALYZE = {
-    "exposures": "ANALYZE (SKIP_LOCKED) exposures",
-    "inferences": "ANALYZE (SKIP_LOCKED) inferences",
-    "outcomes": "ANALYZE (SKIP_LOCKED) outcomes",
+_CONNECTING = {
+    **{"connect_timeout": 10, "tcp_user_timeout": 30_000},
+    **{"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4},
 }
+"""Of libpq: a database that is gone without a word is noticed within half a minute, and not in hours."""
+
+_ANALYZE = {name: f"ANALYZE (SKIP_LOCKED) {name}" for name in ("exposures", "inferences", "outcomes")}
 
 Insert = sqlite.Insert | postgresql.Insert
-
 
 _last = [(0, 0)]  # what `now` was, and the monotonic time then
 
@@ -160,7 +161,7 @@ def open_file(path: Path, *, clock: Callable[[], int] = now) -> Store:
 
 
 def _open(url: sa.URL, clock: Callable[[], int]) -> Store:
-    engine = _make_engine(url)
+    engine = make_engine(url)
     store = Store(engine)
     try:
         _prepare(store, engine, clock)
@@ -196,7 +197,8 @@ def _read_url(where: str | Path) -> sa.URL:
     )
 
 
-def _make_engine(url: sa.URL) -> sa.Engine:
+def make_engine(url: sa.URL) -> sa.Engine:
+    """The connections to a database, none of which is made yet; raises `StoreError` without its driver."""
     if url.get_backend_name() == "sqlite":
         _require_new_sqlite()
         # A connection for each thread that uses the store at once, as many as there are.
@@ -211,7 +213,7 @@ def _make_engine(url: sa.URL) -> sa.Engine:
             max_overflow=6,
             pool_timeout=WAIT_SECONDS,
             pool_pre_ping=True,  # a database that was restarted is used again
-            connect_args={"connect_timeout": 10},
+            connect_args={name: value for name, value in _CONNECTING.items() if name not in url.query},
         )
     except ImportError as error:
         raise StoreError(
@@ -243,9 +245,8 @@ def _select_grown() -> sa.Select[Any]:
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _: object) -> None:
-    connection.isolation_level = (
-        None  # `_begin_sqlite` begins transactions; Python would only before a change
-    )
+    # `_begin_sqlite` begins transactions; Python would only before a change.
+    connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_size_limit = 67108864")  # the log is cut down to this after it has grown
     # 40 MB of log: inferences lie all over the file, and a page that changes again costs only one write.

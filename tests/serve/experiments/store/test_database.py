@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from serve.experiments.errors import StoreError
 from serve.experiments.store import migrations
-from serve.experiments.store.database import Store, now, open_store
+from serve.experiments.store.database import Store, make_engine, now, open_store
 from serve.experiments.store.faults import explained
 from serve.experiments.store.tables import audit, metadata, outcomes, phases, schema_versions
 
@@ -314,3 +314,20 @@ def test_statistics_are_renewed_once_a_table_has_grown(store: Store) -> None:
 def _exists(store: Store, query: sa.Select[Any]) -> bool:
     with store.read() as connection:
         return connection.execute(query).first() is not None
+
+
+def test_a_postgresql_that_is_gone_without_a_word_is_noticed() -> None:
+    given: dict[str, Any] = {}
+
+    def connect(dialect: object, record: object, args: object, parameters: dict[str, Any]) -> None:
+        given.update(parameters)
+        raise ZeroDivisionError
+
+    engine = make_engine(sa.make_url("postgresql+psycopg://anne@nowhere/store?keepalives_idle=60"))
+    sa.event.listen(engine, "do_connect", connect)
+    with pytest.raises(ZeroDivisionError):
+        engine.connect()
+    timeouts = {name: given[name] for name in given if name.startswith(("keepalives", "tcp"))}
+    assert timeouts.keys() >= {f"keepalives_{name}" for name in ("idle", "interval", "count")}
+    assert given["keepalives_idle"] == "60"  # the URL's
+    assert "tcp_user_timeout=30000" in psycopg.conninfo.make_conninfo(**timeouts)

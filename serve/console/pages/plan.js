@@ -35,6 +35,7 @@ function Draft({ models }) {
   const [draft, setDraft] = useState(() => startDraft(models));
   const [isAsking, setAsking] = useState(false);
   const definition = writeDefinition(draft);
+  const compared = JSON.stringify({ ...definition, name: "" });
   const close = (isDone) => {
     setAsking(false);
     if (isDone) location.hash = link("experiments", definition.name);
@@ -46,7 +47,7 @@ function Draft({ models }) {
     </section>
     <section class="card">
       <h2>${t("What it will show")}</h2>
-      <${Planner} plan=${(assumptions) => planDefinition(definition, assumptions)} isReady=${definition.name !== ""} />
+      <${Planner} plan=${(assumptions) => planDefinition(definition, assumptions)} subject=${compared} isReady=${definition.name !== ""} />
     </section>
     <section class="card">
       <h2>${t("The definition")}</h2>

@@ -12,18 +12,20 @@ import { nameWord } from "./words.js";
 
 const START = { units_per_day: "", change: "10", harm: "3", power: "80" };
 
-/** `plan(assumptions)` asks the server; it may raise. */
-export function Planner({ plan, isReady = true }) {
+/** `plan(assumptions)` asks the server; it may raise. What it said of another `subject` is not shown. */
+export function Planner({ plan, subject = "", isReady = true }) {
   const [given, setGiven] = useState(START);
-  const [state, setState] = useState({});
+  const [known, setKnown] = useState({});
+  const state = known.subject === subject ? known : {};
   const set = (name) => (value) => setGiven((before) => ({ ...before, [name]: value }));
   async function submit(event) {
     event.preventDefault();
-    setState({ isBusy: true });
+    const settle = (next) => setKnown((last) => (last.subject === subject ? { ...next, subject } : last));
+    setKnown({ isBusy: true, subject });
     try {
-      setState({ planned: await plan(readAssumptions(given)) });
+      settle({ planned: await plan(readAssumptions(given)) });
     } catch (error) {
-      setState({ error });
+      settle({ error });
     }
   }
   return html`

@@ -1,7 +1,7 @@
 /** The forms in which people ask a model: each calls `set(request)`, or `set(null, problem)` until it is whole. */
 
 import { t } from "../../language.js";
-import { html, useId, useLayoutEffect, useState } from "../../view.js";
+import { html, useId, useLayoutEffect, useMemo, useState } from "../../view.js";
 import { writeShape } from "../model/tensors.js";
 import { findColumns } from "./kinds.js";
 import { requestInstances, requestTensors } from "./request.js";
@@ -13,7 +13,7 @@ export { ImageForm } from "./image-form.js";
 export function TensorsForm({ metadata, target, set }) {
   const { inputs, sizes } = metadata;
   const [texts, setTexts] = useState(() => inputs.map((input) => makeExample("zeros", input, sizes)));
-  const read = inputs.map((input, place) => tryParse(texts[place], input));
+  const read = useMemo(() => inputs.map((input, place) => tryParse(texts[place], input)), [texts]);
   useLayoutEffect(() => {
     const problem = read.find((result) => result.problem)?.problem;
     if (problem) set(null, problem);

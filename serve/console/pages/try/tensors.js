@@ -5,6 +5,7 @@ import { t } from "../../language.js";
 
 const MOST_VALUES = 4_194_304; // what the server takes in JSON
 const FREE_SIZE = 8; // of an example, for a free axis that is not the first
+const MOST_SHOWN = 2 ** 18; // values of an example: in a field, more would stop the page for seconds
 const TEXT = "BYTES";
 
 /** `{shape, data}` of the text for this input; raises an `Error` that says what does not fit. */
@@ -119,7 +120,10 @@ const matches = (shape, expected) =>
   shape.length === expected.length &&
   shape.every((size, axis) => expected[axis] < 0 || expected[axis] === size);
 
-/** An example as JSON text: `kind` is zeros or random; `bounds` are those of the input's free sizes. */
+/**
+ * An example as JSON text: `kind` is zeros or random; `bounds` are those of the input's free sizes. Empty for an
+ * input of more than MOST_SHOWN values.
+ */
 export function makeExample(kind, { name, datatype, shape }, bounds = []) {
   const sizes = shape.map((size, axis) =>
     size >= 0
@@ -129,6 +133,7 @@ export function makeExample(kind, { name, datatype, shape }, bounds = []) {
           bounds.find((bound) => bound.input === name && bound.axis === axis),
         ),
   );
+  if (sizes.reduce((all, size) => all * size, 1) > MOST_SHOWN) return "";
   return JSON.stringify(fill(sizes, () => makeValue(kind, datatype)));
 }
 

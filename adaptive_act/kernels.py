@@ -119,23 +119,23 @@ class _Clip(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         x, low, high = ctx.saved_tensors
-        below, above = _split_outside(gradient, x, low, high)
-        of_low = below.sum_to_size(low.shape) if ctx.needs_input_grad[1] else None
+        from_low, above = _split_at_bounds(gradient, x, low, high)
+        of_low = (gradient - from_low).sum_to_size(low.shape) if ctx.needs_input_grad[1] else None
         of_high = above.sum_to_size(high.shape) if ctx.needs_input_grad[2] else None
-        return gradient - below - above, of_low, of_high
+        return from_low - above, of_low, of_high
 
 
-def _split_outside(gradient: Tensor, x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradient where x < low, and where x > high; 0 elsewhere."""
+def _split_at_bounds(gradient: Tensor, x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradient where x ≥ low, and where x > high; 0 elsewhere."""
     if is_compiled():
         # inductor keeps a mask for the backward pass, and its loops over masks are twenty times slower.
-        return gradient * torch.relu(torch.sign(low - x)), gradient * torch.relu(torch.sign(x - high))
+        return gradient * (1 - torch.relu(torch.sign(low - x))), gradient * torch.relu(torch.sign(x - high))
     if not is_scalar_on_cpu(x, low, high):
-        return gradient * (x < low), gradient * (x > high)
-    # torch's fused kernels: one vectorised pass each.
-    below = torch.ops.aten.hardtanh_backward(gradient, x, -math.inf, low.item())
-    above = torch.ops.aten.threshold_backward(gradient, x, high.item())
-    return below, above
+        return gradient * (x >= low), gradient * (x > high)
+    # torch's fused kernel, one vectorised pass each, compares in float32 at least.
+    precise = low.to(torch.promote_types(low.dtype, torch.float32))
+    before_low, backward = torch.nextafter(precise, precise - math.inf), torch.ops.aten.threshold_backward
+    return backward(gradient, x, before_low.item()), backward(gradient, x, high.item())
 
 
 def negative_part(x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The kernels have the value and the gradient of the plain expressions in their docstrings."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -133,7 +134,7 @@ def test_a_shared_slope_saves_only_its_input() -> None:
     assert [tensor.numel() for tensor in kept] == [1000, 1]
 
 
-CLIP_POINTS = [-1e4, -2.0, -1.0, -0.999, 0.0, 0.5, 1.999, 2.0, 3.0, 1e4, 7.0, -7.0]
+CLIP_POINTS = [-math.inf, -2.0, -1.0, -0.999, 0.0, 0.5, 1.999, 2.0, 3.0, math.inf, 7.0, -7.0]
 CLIP_SHAPES = [(), (3, 1)]
 
 

@@ -42,7 +42,7 @@ def learning_figure(results: Results, shown: Literal["score", "loss"]) -> "Figur
         panel.locator_params(axis="x", integer=True)
         if limits is not None:
             panel.set_ylim(*limits)
-        if shown == "loss" and limits is not None:
+        if shown == "loss" and limits is not None and limits[0] > 0:  # a loop of one's own may go below
             _scale_by_logarithm(panel, limits)
         panel.tick_params(labelsize="x-small")
     for panel in panels[len(variants) :]:

@@ -1,6 +1,7 @@
 """The figures of a study that follow something: nothing is moved, empty or drawn over something else."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from adaptive_act.study.curve_figures import gamma_figure, learning_figure, robu
 from adaptive_act.study.figures import learned_figure
 from adaptive_act.study.learned_curves import LearnedCurve
 from adaptive_act.study.results import Curve, Level, Results
+from adaptive_act.study.run import RunResult
 from adaptive_act.study.statistics import Mean, Paired
 from adaptive_act.study.task import CLASSIFICATION
 from benchmarks.study_figures import build
@@ -57,6 +59,22 @@ def test_the_numbers_of_a_logarithmic_axis_have_room(results: Results) -> None:
         places = sorted((text.get_window_extent().y0, text.get_window_extent().y1) for text in texts)
         assert all(above[0] > below[1] for below, above in pairwise(places))
         assert not any(text.get_text() for text in panel.get_yticklabels(minor=True))
+
+
+@pytest.mark.parametrize("shift", [-1e6, -1.0], ids=["all", "some"])
+def test_losses_below_0_are_drawn(results: Results, shift: float) -> None:
+    outcomes = [
+        replace(outcome, runs=tuple(_shift_losses(run, shift) for run in outcome.runs))
+        for outcome in results.outcomes
+    ]
+    figure = learning_figure(replace(results, outcomes=tuple(outcomes)), "loss")
+    figure.draw_without_rendering()
+    assert {panel.get_yscale() for panel in figure.axes} == {"linear"}
+
+
+def _shift_losses(run: RunResult, shift: float) -> RunResult:
+    lower = [loss + shift for loss in run.curves.training_loss]
+    return replace(run, curves=replace(run.curves, training_loss=lower))
 
 
 def test_the_layers_are_named_where_no_curve_is() -> None:

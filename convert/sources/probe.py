@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import gc
 import os
 import resource
 import signal
@@ -45,6 +46,9 @@ def _run_and_exit(action: Callable[[], object], memory_bytes: int, writing: int)
     """Ends this process: with 0 where `action` returned or raised ConversionError, else with 1."""
     status = 1
     try:
+        # Garbage that the copy got stays as it is: a session of ONNX Runtime would wait for threads that it
+        # has in the first process only.
+        gc.freeze()
         faulthandler.disable()
         silence = os.open(os.devnull, os.O_RDWR)
         os.dup2(silence, 1)

@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import time
@@ -51,3 +52,23 @@ def test_more_time_than_allowed_is_an_error() -> None:
     with pytest.raises(RuntimeError, match=r"more than 0\.1 s"):
         run_after_probe(lambda: time.sleep(600), MEMORY, 0.1)
     assert time.monotonic() - begun < 60
+
+
+class _Held:
+    """Garbage that can end in its own process only, as a session of ONNX Runtime."""
+
+    def __init__(self) -> None:
+        self.itself, self.home = self, os.getpid()
+
+    def __del__(self) -> None:
+        while os.getpid() != self.home:
+            time.sleep(0.01)
+
+
+def test_the_garbage_of_the_process_is_not_collected_in_its_copy() -> None:
+    gc.disable()
+    try:
+        _Held()
+        assert run_after_probe(lambda: gc.collect() >= 0, MEMORY, 60)
+    finally:
+        gc.enable()

@@ -14,6 +14,9 @@ OLDEST_WRITTEN = 18
 """The oldest that torch's newer exporter writes."""
 
 
+GRID_OPSET = 20
+_GRID_MODES = {"linear": "bilinear", "cubic": "bicubic"}
+"""The names that GridSample's ways of interpolating had before GRID_OPSET."""
 BLOCKS_OPSET = 21
 """The oldest whose `DequantizeLinear` has blocks, and 4 bits."""
 
@@ -62,10 +65,10 @@ def _lower_node(node: ir.Node, own: int, opset: int) -> None:
     newer = onnx.defs.get_schema(node.op_type, own, "")
     if newer.since_version <= opset:
         return
-    try:
-        older = onnx.defs.get_schema(node.op_type, opset, "")
-    except onnx.defs.SchemaError as error:
-        raise _build_error(node, newer.since_version, opset) from error
+    older = _find_older(node, newer, opset)
+    if node.op_type == "GridSample" and older.since_version < GRID_OPSET:
+        mode = node.attributes.get_string("mode", "linear")
+        node.attributes["mode"] = ir.AttrString("mode", _GRID_MODES.get(mode, mode))
     if node.op_type.startswith("Reduce") and older.max_input == 1 and len(node.inputs) > 1:
         _axes_to_attribute(node, opset)
     if node.op_type == "Split" and "num_outputs" not in older.attributes:
@@ -79,6 +82,20 @@ def _lower_node(node: ir.Node, own: int, opset: int) -> None:
         raise _build_error(node, newer.since_version, opset)
     for name in [name for name in node.attributes if name not in older.attributes]:
         del node.attributes[name]
+
+
+def _find_older(node: ir.Node, newer: onnx.defs.OpSchema, opset: int) -> onnx.defs.OpSchema:
+    """The operator as the older opset has it. Raises ExportError where there is none, or a deprecated one.
+
+    So is GroupNormalization before 21, whose scale was one number for each group.
+    """
+    try:
+        older = onnx.defs.get_schema(node.op_type, opset, "")
+    except onnx.defs.SchemaError as error:
+        raise _build_error(node, newer.since_version, opset) from error
+    if older.deprecated:
+        raise _build_error(node, newer.since_version, opset)
+    return older
 
 
 def _mish_to_tanh(node: ir.Node) -> None:

@@ -12,7 +12,7 @@ from convert.rewriting.optimise import optimise
 from convert.sources.export import export
 from convert.sources.fold import fold
 from convert.sources.opset import OPSETS, lower_opset
-from tests.convert.graphs import make_samples, parse_graph, run_graph, write_graph
+from tests.convert.graphs import make_samples, parse_graph, run_graph, write_constant, write_graph
 from tests.convert.models import SideBySide, compare_model, cover_operators, make_activation
 
 SPEC = parse_input("x:float32[N,4,5,5]")
@@ -61,10 +61,14 @@ def test_every_opset_is_written(opset: int) -> None:
         ("y, z = Split<axis = 1, num_outputs = 2>(x)", "float[N,2,6,6]", ["Split"]),
         ("y = Mish(x)", "float[N,4,6,6]", ["Softplus", "Tanh", "Mul"]),
         ("y = Relu(x)", "float[N,4,6,6]", ["Relu"]),
+        ("y = GridSample(x, g)", "float[N,4,2,2]", ["GridSample"]),
+        ('y = GridSample<mode = "cubic">(x, g)', "float[N,4,2,2]", ["GridSample"]),
+        ('y = GridSample<mode = "nearest">(x, g)', "float[N,4,2,2]", ["GridSample"]),
     ],
 )
 def test_an_operator_takes_its_older_form(body: str, out: str, expected: list[str]) -> None:
-    model = parse_graph(write_graph(body, "int64[2] a = {2, 3}", y=out))
+    grid = write_constant("g", 3, 2, 2, 2)
+    model = parse_graph(write_graph(body, "int64[2] a = {2, 3}", grid, y=out))
     carried = lower_opset(model, 17)
     assert [node.op_type for node in carried.graph] == expected
     assert carried.opset_imports[""] == 17
@@ -82,6 +86,14 @@ def test_an_operator_without_older_form_names_its_opset(body: str, reason: str) 
     with pytest.raises(ExportError, match=reason) as refused:
         lower_opset(model, 17)
     assert "--opset" in str(refused.value.hint)
+
+
+def test_an_operator_that_meant_something_else_names_its_opset() -> None:
+    """Before opset 21 GroupNormalization had one scale for each group."""
+    text = write_graph("y = GroupNormalization<num_groups = 2>(x, s, s)", write_constant("s", 4))
+    model = parse_graph(text.replace('"" : 20', '"" : 21'))
+    with pytest.raises(ExportError, match=r"`GroupNormalization` .* needs opset 21"):
+        lower_opset(model, 20)
 
 
 def test_an_old_enough_graph_is_unchanged() -> None:

@@ -26,6 +26,14 @@ from adaptive_act.swapping.source import find_activation_calls
 
 _PLAIN_CALLS: dict[str, dict[Any, Plain]] = {"call_function": dict(FUNCTIONS), "call_method": dict(METHODS)}
 _OVERWRITES = "it works in place on a value that is used again later, which a swap would change"
+# The functions and methods of tensors whose result shares memory with their first argument.
+_VIEWS = frozenset(
+    (
+        *("chunk", "contiguous", "detach", "expand", "flatten", "getattr", "getitem", "movedim", "narrow"),
+        *("permute", "reshape", "select", "split", "squeeze", "swapaxes", "t", "transpose", "unbind"),
+        *("unflatten", "unsqueeze", "view", "view_as"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,17 +216,28 @@ class _ModuleSearch:
 
 
 def _overwrites_used_value(node: fx.Node, owner: nn.Module, later: list[fx.Node]) -> bool:
-    """Whether the call works in place on a value that the forward uses again."""
-    in_place = _works_in_place(node, owner)
-    return in_place and any(user in later for user in activated_value(node).users)
+    """Whether the call works in place on a value that the forward uses again, or on a view of one."""
+    changed = _follow_views(activated_value(node)) if _works_in_place(node, owner) else ()
+    return any(user in later for value in changed for user in value.users)
+
+
+def _follow_views(value: fx.Node) -> Iterator[fx.Node]:
+    """The value, and those whose memory it shares, back to the one that was computed."""
+    yield value
+    while value.op in _PLAIN_CALLS and _name_target(value) in _VIEWS and value.args:
+        (value,) = value.all_input_nodes[:1]
+        yield value
+
+
+def _name_target(node: fx.Node) -> str:
+    return getattr(node.target, "__name__", str(node.target))
 
 
 def _works_in_place(node: fx.Node, owner: nn.Module) -> bool:
-    named = getattr(node.target, "__name__", str(node.target))
     positional = len(node.args) > 1 and node.args[-1] is True
     module = owner.get_submodule(str(node.target)) if node.op == "call_module" else None
     return (
-        named.endswith("_")
+        _name_target(node).endswith("_")
         or bool(node.kwargs.get("inplace"))
         or positional
         or bool(getattr(module, "inplace", False))

@@ -18,8 +18,8 @@ def calibrate(model: nn.Module, batches: Iterable[Batch]) -> tuple[str, ...]:
 
     The model runs in evaluation mode without gradients; its mode is put back. Only activations that have
     something to calibrate are read, and all their inputs are kept in memory: a few batches are enough.
-    Raises ValueError where there are no batches, or where the inputs of a layer differ in more than their
-    first dimension.
+    Raises ValueError where there are no batches, and where the inputs of a layer are none, not finite, or
+    differ in more than their first dimension.
     """
     activations = {
         layer: activation
@@ -42,7 +42,10 @@ def calibrate(model: nn.Module, batches: Iterable[Batch]) -> tuple[str, ...]:
     reached = {layer: _join_inputs(layer, parts) for layer, parts in inputs.items() if parts}
     with torch.no_grad():
         for layer, x in reached.items():
-            activations[layer].calibrate(x)
+            try:
+                activations[layer].calibrate(x)
+            except ValueError as error:
+                raise ValueError(f"layer `{layer}`: {error}") from error
     return tuple(reached)
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adaptive_act import PReLU, SwapError, named_activations, swap
+from adaptive_act import PELU, PReLU, SwapError, named_activations, swap
 
 X = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
 
@@ -119,3 +119,25 @@ def test_autocast_stays_on_where_a_forward_turns_it_on() -> None:
     swapped.get_submodule("last").register_forward_pre_hook(lambda _, x: (x[0].float(),))
     swapped(X)
     assert seen == [torch.bfloat16]
+
+
+class Viewing(nn.Module):
+    """Works in place on a view of what it gives back, and on one of what it does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.relu, self.elu = nn.Linear(3, 3), nn.ReLU(inplace=True), nn.ELU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.linear(x)
+        self.relu(hidden.flatten()[1:])
+        result: Tensor = hidden + self.elu(self.linear(x).flatten(1))
+        return result
+
+
+def test_what_works_in_place_on_a_view_of_a_used_value_is_left() -> None:
+    model = Viewing()
+    done = swap(model, {nn.ReLU: PReLU, nn.ELU: PELU})
+    assert torch.equal(done.model(X), model(X))
+    assert list(named_activations(done.model)) == ["elu"]
+    assert "works in place on a value that is used again" in done.report.skipped[0].reason

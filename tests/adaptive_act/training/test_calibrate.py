@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adaptive_act import Activation, Learned, PReLU
+from adaptive_act import Activation, Learned, PReLU, SReLU
 from adaptive_act.training import calibrate
 
 
@@ -77,16 +77,17 @@ def test_a_model_without_anything_to_place_is_left_alone() -> None:
     [
         ([], ValueError, "at least one batch"),
         ([[torch.ones(1), 3]], TypeError, "leave out the labels"),
+        ([torch.full((2,), torch.nan)], ValueError, "layer `1`: `SReLU.calibrate` expects finite"),
         (
             [torch.ones(1, 2), torch.ones(1, 3)],
             ValueError,
             r"layer `0` met inputs of shapes \[\(2,\), \(3,\)\]",
         ),
     ],
-    ids=["none", "labels", "shapes"],
+    ids=["none", "labels", "not finite", "shapes"],
 )
 def test_what_cannot_be_used_is_refused(batches: list[Tensor], error: type[Exception], message: str) -> None:
-    model = nn.Sequential(Reaching())
+    model = nn.Sequential(Reaching(), SReLU())
     with pytest.raises(error, match=message):
         calibrate(model, batches)
     assert not model[0]._forward_hooks

@@ -13,7 +13,7 @@ from convert.parity.movement import find_movements
 from convert.parity.sampling import Sampling
 from convert.parity.small_signals import SmallSignals, try_small_signals
 from convert.parity.unseen import Budget, UnseenWeights, find_unseen
-from convert.parity.verify import Original
+from convert.parity.verify import Answers, Original
 from convert.parity.weights import find_weights
 from convert.parity.workload import OPERATIONS
 from convert.sources.source import Source
@@ -34,7 +34,7 @@ class Trials:
     """The inputs of whole numbers whose range is known."""
     small: SmallSignals
     undefined: Mapping[str, float]
-    """The share of numbers that are NaN in float64 on typical samples, of each output that has some."""
+    """The share of numbers that are NaN, in float64 or float32, on typical samples, by output with some."""
 
 
 def examine(
@@ -67,11 +67,20 @@ def examine(
 
 
 def _find_undefined(original: Original, sets: Sequence[SampleSet]) -> Iterator[tuple[str, float]]:
-    references = [original.answer(samples).reference for samples in sets]
+    answers = [original.answer(samples) for samples in sets]
     for output in original.outputs:
-        numbers = np.concatenate([reference[output].reshape(-1) for reference in references])
-        if numbers.dtype.kind == "f" and np.isnan(numbers).any():
-            yield output, float(np.isnan(numbers).mean())
+        undefined = np.concatenate([_find_nan(answer, output).reshape(-1) for answer in answers])
+        if undefined.any():
+            yield output, float(undefined.mean())
+
+
+def _find_nan(answers: Answers, output: str) -> Array:
+    """Where the original gives NaN: in float64 or, where both have one shape, in float32."""
+    reference, first = answers.reference[output], answers.originals[0][output]
+    if reference.dtype.kind != "f":
+        return np.zeros(reference.shape, bool)
+    nan: Array = np.isnan(reference)
+    return nan | np.isnan(first) if first.shape == reference.shape else nan
 
 
 def _count_integers(name: str, arrays: Sequence[Array]) -> IntegersRecord:

@@ -253,3 +253,17 @@ def test_work_beyond_the_budget_is_not_done(tmp_path: Path, monkeypatch: pytest.
     assert examine_source(source).weights.tried == ("w", "b")
     monkeypatch.setattr(coverage, "OPERATIONS", 0.0)
     assert examine_source(source).weights.tried == ()
+
+
+class _Overflowing(nn.Module):
+    """What float32 does not hold, over itself, in one of two columns."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 4] -> [N, 2]."""
+        large = torch.exp(x[:, 0] + 100)
+        return torch.stack([large / large * x[:, 1], x[:, 2]], 1)
+
+
+def test_numbers_that_only_float32_has_not_are_a_weakness_too() -> None:
+    undefined = examine_source(make_source(_Overflowing())).undefined
+    assert undefined == {"y": pytest.approx(0.5)}

@@ -17,7 +17,9 @@ Kinds = Mapping[type[nn.Module], Any]
 """The plain activations that are searched for; their values are not used here."""
 # An activation is elementwise: its values do not depend on the shape of its input or on other elements.
 _SHAPES = ((-1,), (2, -1), (1, -1, 2), (1, 2, -1, 1))
-_PROBES = (*(PROBE.clone().reshape(shape) for shape in _SHAPES), PROBE[PROBE > 0], PROBE[PROBE < 0])
+# Far out, one that is clipped differs; farther, formulas that are written out overflow, such as Mish's.
+_POINTS = torch.cat([PROBE, PROBE.new_tensor([100.0, -100.0, 300.0, -300.0])])
+_PROBES = (*(_POINTS.reshape(shape) for shape in _SHAPES), _POINTS[_POINTS > 0], _POINTS[_POINTS < 0])
 _PARAMETRISED = torch.nn.utils.parametrize.__name__  # the module of the classes that torch makes for it
 _PLAIN_KINDS = {plain.module: plain for plain in PLAIN.values()}
 

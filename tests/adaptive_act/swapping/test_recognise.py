@@ -105,6 +105,21 @@ def test_what_computes_more_than_an_activation_is_none(kind: type[nn.Module]) ->
     assert Recogniser({nn.ReLU: None, nn.ReLU6: None, nn.Identity: None})(kind()) is None
 
 
+@pytest.mark.parametrize("highest", [20.0, 60.0, 255.0])
+def test_a_clipped_activation_is_another(highest: float) -> None:
+    assert Recogniser(EVERYTHING)(Computing(lambda x: x.clamp(0, highest))) is None
+
+
+def test_a_formula_that_is_written_out_is_known() -> None:
+    def mish(x: Tensor) -> Tensor:
+        square = (1 + x.exp()) ** 2
+        return x * (square - 1) / (square + 1)
+
+    known = Recogniser(EVERYTHING)(Computing(mish))
+    assert known is not None
+    assert repr(known[1]) == "Mish()"
+
+
 def test_recognising_draws_no_random_numbers() -> None:
     before = torch.random.get_rng_state()
     Recogniser(EVERYTHING)(Noisy())

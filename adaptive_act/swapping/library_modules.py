@@ -67,7 +67,8 @@ def _allows_nesting(encoder: nn.TransformerEncoder) -> bool:
 
 def find_held_functions(owner: nn.Module) -> dict[str, nn.Module]:
     """The plain activation of each function in an attribute of `owner`, by the attribute's name."""
-    plains = {name: _recognise_function(value) for name, value in vars(owner).items()}
+    held = {name: value for name, value in vars(owner).items() if name != "forward"}  # a call of the module
+    plains = {name: _recognise_function(value) for name, value in held.items()}
     return {name: plain for name, plain in plains.items() if plain is not None}
 
 

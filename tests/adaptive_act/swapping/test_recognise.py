@@ -180,9 +180,11 @@ class Weighted(nn.Module):
 
 def test_a_forward_that_was_put_on_a_module_is_named() -> None:
     patched = nn.Sequential(nn.ReLU(), Weighted(), nn.Linear(3, 3))
-    patched[1].forward = patched[2].forward = lambda x: F.relu(x) + 1
-    report = swap(patched, {nn.ReLU: PReLU}).report
-    assert [site.layer for site in report.changed] == ["0"]
-    (entry,) = report.skipped
+    patched[1].forward = patched[2].forward = F.relu
+    done = swap(patched, {nn.ReLU: PReLU})
+    x = torch.ones(2, 3)
+    assert torch.equal(done.model(x), patched(x))
+    assert [site.layer for site in done.report.changed] == ["0"]
+    (entry,) = done.report.skipped
     assert entry.layer == "1"
     assert "its `forward` is its own attribute" in entry.reason

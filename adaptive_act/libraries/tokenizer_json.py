@@ -49,18 +49,33 @@ def complete_tokenizer(
         raise LibraryError(f"reading `{path}` needs `tokenizers`", hint="pip install tokenizers") from error
     except Exception as error:  # tokenizers raises nothing more specific
         raise LibraryError(f"`{path}` is no tokenizer: {str(error)[:200]}") from error
+    try:
+        _set_lengths(tokenizer, settings, config, (longest, length))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise LibraryError(
+            f"the padding or truncation that stands beside `{path}` cannot be set: {str(error)[:200]}"
+        ) from error
+    return str(tokenizer.to_str())
+
+
+def _set_lengths(
+    tokenizer: Any,
+    settings: Mapping[str, Any],
+    config: Mapping[str, Any],
+    lengths: tuple[int | None, int | None],
+) -> None:
+    """Sets truncation to the least of all limits, and padding, where a token for it is known."""
     token = settings.get("pad_token")
     token = token.get("content") if isinstance(token, dict) else token
     number = tokenizer.token_to_id(token) if isinstance(token, str) else config.get("pad_token_id")
-    most = settings.get("model_max_length")
-    limits = [limit for limit in (most, longest, length) if isinstance(limit, int) and 0 < limit < 10**6]
+    most = (settings.get("model_max_length"), *lengths)
+    limits = [limit for limit in most if isinstance(limit, int) and 0 < limit < 10**6]
     if limits:
         tokenizer.enable_truncation(min(limits), direction=settings.get("truncation_side") or "right")
-    if isinstance(number, int):
+    if isinstance(number, int) and number >= 0:  # configurations write -1 for none
         tokenizer.enable_padding(
             direction=settings.get("padding_side") or "right",
             pad_id=number,
             pad_token=token if isinstance(token, str) else tokenizer.id_to_token(number) or "",
-            length=length,
+            length=lengths[1],
         )
-    return str(tokenizer.to_str())

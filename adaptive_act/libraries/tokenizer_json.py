@@ -9,6 +9,7 @@ from adaptive_act.errors import LibraryError
 
 LARGEST_JSON = 16 * 2**20  # bytes; a config names its classes, up to some ten thousand
 LARGEST_TOKENIZER = 64 * 2**20
+DEEPEST = 32  # a configuration holds those of its parts
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -25,7 +26,21 @@ def read_json(path: Path) -> dict[str, Any]:
         raise LibraryError(f"`{path}` is not JSON: {str(error)[:200]}") from error
     if not isinstance(content, dict):
         raise LibraryError(f"`{path}` is a `{type(content).__name__}`, expected a JSON object")
+    if _is_too_deep(content):
+        raise LibraryError(f"`{path}` holds more than {DEEPEST} values within each other")
     return content
+
+
+def _is_too_deep(content: object) -> bool:
+    level = [content]
+    for _ in range(DEEPEST + 1):
+        level = [
+            member
+            for value in level
+            if isinstance(value, dict | list)
+            for member in (value.values() if isinstance(value, dict) else value)
+        ]
+    return bool(level)
 
 
 def complete_tokenizer(

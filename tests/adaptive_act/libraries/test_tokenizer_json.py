@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adaptive_act.errors import LibraryError
-from adaptive_act.libraries.tokenizer_json import complete_tokenizer
+from adaptive_act.libraries.tokenizer_json import DEEPEST, complete_tokenizer, read_json
 
 tokenizers = pytest.importorskip("tokenizers")
 
@@ -38,3 +38,14 @@ def test_settings_that_cannot_be_set_are_refused(
 ) -> None:
     with pytest.raises(LibraryError, match=r"beside `.*tokenizer\.json` cannot be set"):
         complete_tokenizer(path, settings, config, 8, None)
+
+
+@pytest.mark.parametrize(("depth", "refused"), [(DEEPEST, False), (DEEPEST + 1, True), (900, True)])
+def test_json_of_a_great_depth_is_refused(depth: int, refused: bool, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"a_config":' * depth + "1" + "}" * depth)
+    if refused:
+        with pytest.raises(LibraryError, match="within each other"):
+            read_json(path)
+    else:
+        assert read_json(path)

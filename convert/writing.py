@@ -108,7 +108,7 @@ class Conversion:
 
     def _write_without(self, dropped: tuple[DroppedRule, ...], tuned: TuningResult | None) -> Manifest:
         """The manifest of the file that is made without these rules."""
-        plan, tuning = self.choose_plan(tuned), tuned.record if tuned is not None else None
+        plan, tuning = self.choose_plan(tuned, dropped), tuned.record if tuned is not None else None
         self.on_stage("optimise")
         rules = remaining_rules(dropped)
         optimised = replace(optimise(self.exported, rules, plan=plan), dropped=dropped)
@@ -117,22 +117,26 @@ class Conversion:
             return self._write_float32(optimised, plan, tuning)
         return self._write_rounded(optimised, plan, tuning)
 
-    def choose_plan(self, tuned: TuningResult | None) -> FormPlan:
-        """The forms that were tuned, or else those of the provider's table."""
+    def choose_plan(self, tuned: TuningResult | None, dropped: Sequence[DroppedRule] = ()) -> FormPlan:
+        """The forms that were tuned, or else those of the provider's table; none that was dropped."""
         plan = FormPlan(default_forms(self.options.provider)) if tuned is None else tuned.plan
-        return replace(plan, keeps_small=self.trials is not None and self.trials.small.shrink)
+        return replace(
+            plan,
+            keeps_small=self.trials is not None and self.trials.small.shrink,
+            dropped=frozenset(record.rule for record in dropped),
+        )
 
     def _blame_rule(
         self, error: ParityError | ExportError, dropped: Sequence[DroppedRule], tuned: TuningResult | None
     ) -> DroppedRule:
-        """The next rule to do without. Raises the error where there is none."""
+        """The next rule to do without. Raises the error where there is none that was not dropped before."""
         if isinstance(error, ParityError):
             rule = error.rule or (TUNING if tuned is not None and tuned.plan.chosen else None)
         else:
-            rules, plan = remaining_rules(dropped), self.choose_plan(tuned)
+            rules, plan = remaining_rules(dropped), self.choose_plan(tuned, dropped)
             sets = self.original.select_accepted(self.sets)
             rule = find_refused_rule(self.exported, rules, plan, sets, self.options.provider)
-        if rule is None:
+        if rule is None or rule in {record.rule for record in dropped}:
             raise error
         return DroppedRule(rule, str(error))
 

@@ -153,6 +153,8 @@ class FormPlan:
     chosen: Mapping[Place, str] = field(default_factory=dict)
     keeps_small: bool = False
     """Whether the file must be right for signals far below 1, by SMALL_FORMS."""
+    dropped: frozenset[str] = frozenset()
+    """Those of SMALL_FORMS that broke parity, and are not used."""
 
     def form_at(self, kind: str, value: str) -> str:
         """The form that the place takes."""
@@ -168,7 +170,7 @@ class FormPlan:
     def alternatives(self) -> tuple[Rule, ...]:
         """The rules of ALTERNATIVES that this plan needs, and SMALL_FORMS if it does."""
         taken = {*self.forms.values(), *self.chosen.values()}
-        small = SMALL_FORMS if self.keeps_small else ()
+        small = [rule for rule in SMALL_FORMS if self.keeps_small and rule.name not in self.dropped]
         return (*(rule for rule in ALTERNATIVES if rule.name in taken), *small)
 
     def with_form(self, places: Collection[Place], form: str) -> "FormPlan":

@@ -31,7 +31,7 @@ SHOWN_NUMBERS = {"given": 2**22, "generated": 2**16}
 """Of the inputs whose activations are recorded: their histograms cost more than parity."""
 MOST_ALONE = 8
 """Inputs that are tried at their extremes alone; if there are more, the others are so only all together."""
-WIDE_NUMBERS = 64  # whole numbers of a wide range that are tried at once, in at most WIDE_BATCH samples
+WIDE_NUMBERS = 64  # of a wide range, and of an extreme, that are tried at once, in at most WIDE_BATCH samples
 WIDE_BATCH = 8
 
 
@@ -82,7 +82,7 @@ def generate_samples(
     """
     ranges = choose_ranges(inputs) if ranges is None else ranges
     random = np.random.default_rng(20240329)
-    plans = (*_plan_sets(inputs, rows, ranges), *_plan_other_sizes(inputs))
+    plans = (*_plan_sets(inputs, rows, ranges), *_plan_other_sizes(inputs), *_plan_more_extremes(inputs))
     return tuple(_generate_set(inputs, plan, ranges, random) for plan in plans)
 
 
@@ -120,7 +120,8 @@ def _generate_set(
 
 def count_other_rows(inputs: Sequence[InputSpec], ranges: Mapping[str, IntegerRange]) -> int:
     """The generated samples besides the largest batch, and besides those of other sizes."""
-    plans, first = list(_plan_sets(inputs, 1, ranges)), inputs[0].free_batch or ""
+    plans = [*_plan_sets(inputs, 1, ranges), *_plan_more_extremes(inputs)]
+    first = inputs[0].free_batch or ""
     batches = [plan.sizes.get(first, 1) for plan in plans]
     return sum(batches) - max(plan.sizes.get(first, 1) for plan in plans if plan.typical)
 
@@ -164,6 +165,15 @@ def _plan_sets(inputs: Sequence[InputSpec], rows: int, ranges: Mapping[str, Inte
             yield _Plan(f"{name} all {pattern}", one, {name: pattern}, optional=True)
 
 
+def _plan_more_extremes(inputs: Sequence[InputSpec]) -> Iterator[_Plan]:
+    """Several samples of each extreme, where one holds so few numbers that all may have one sign."""
+    floats, first = [spec for spec in inputs if is_float(spec)], inputs[0].free_batch
+    sizes = assign_batch(inputs, _choose_wide_batch(floats) if floats else 1)
+    for pattern in ("large", "tiny", "boundary") if first and sizes != assign_batch(inputs, 1) else ():
+        patterns = dict.fromkeys((spec.name for spec in floats), pattern)
+        yield _Plan(f"{pattern}, batch {sizes[first or '']}", sizes, patterns, optional=True)
+
+
 def _plan_integers(inputs: Sequence[InputSpec], ranges: Mapping[str, IntegerRange]) -> Iterator[_Plan]:
     """Each input of whole numbers at its extremes and over its range alone, then all of them together.
 
@@ -180,7 +190,7 @@ def _plan_integers(inputs: Sequence[InputSpec], ranges: Mapping[str, IntegerRang
             yield _Plan(f"{name} row of 0", two, {name: ROW_OF_LEAST}, optional=True)
             yield _Plan(f"{name} row of 1", two, {name: ROW_OF_MOST}, optional=True)
         if integers.typical != (integers.least, integers.most):
-            sizes = assign_batch(inputs, _choose_wide_batch(spec))
+            sizes = assign_batch(inputs, _choose_wide_batch([spec]))
             title = f"{name} {integers.least} to {integers.most}"
             bounded = replace(spec, below=2).text
             advice = f"if the numbers of `{name}` have a bound, as a mask's do, say so: --input '{bounded}'"
@@ -191,10 +201,10 @@ def _plan_integers(inputs: Sequence[InputSpec], ranges: Mapping[str, IntegerRang
             yield _Plan(f"all whole numbers {pattern}", one, patterns, optional=True)
 
 
-def _choose_wide_batch(spec: InputSpec) -> int:
-    """As many samples as hold WIDE_NUMBERS, up to WIDE_BATCH."""
-    numbers = prod(spec.fill_sizes({spec.free_batch: 1} if spec.free_batch else {}))
-    return min(-(-WIDE_NUMBERS // numbers), WIDE_BATCH)
+def _choose_wide_batch(specs: Sequence[InputSpec]) -> int:
+    """As many samples as hold WIDE_NUMBERS of these inputs, up to WIDE_BATCH."""
+    numbers = sum(prod(spec.fill_sizes(assign_batch(specs, 1))) for spec in specs)
+    return min(-(-WIDE_NUMBERS // max(numbers, 1)), WIDE_BATCH)
 
 
 def _plan_other_sizes(inputs: Sequence[InputSpec]) -> Iterator[_Plan]:

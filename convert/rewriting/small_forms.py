@@ -61,6 +61,8 @@ def _write_expm1(edit: Edit, value: ir.Value, depth: Array, kind: ir.DataType) -
 def _write_log1p(node: ir.Node) -> Outcome:
     """Log(1 + x) -> Log(u) · x / (u − 1), and x where u = 1 + x rounds to 1: u − 1 has the rounding of u.
 
+    Above 1 it is Log(u) as before: there it loses nothing, and ∞ / ∞ would be NaN.
+
     Source: Goldberg 1991, What every computer scientist should know about floating-point arithmetic, theorem
     4, https://doi.org/10.1145/103162.103163
     """
@@ -76,10 +78,11 @@ def _write_log1p(node: ir.Node) -> Outcome:
     edit, dtype = Edit(node), value.dtype.numpy()
     unit = edit.constant(1.0, dtype, "one")
     rounded = edit.op("Div", value, edit.op("Sub", total, unit))
-    exact = edit.op("Mul", edit.op("Log", total), rounded)
-    is_tiny = edit.op("Equal", total, unit)
-    is_tiny.type = ir.TensorType(ir.DataType.BOOL)
-    edit.replace(edit.op("Where", is_tiny, value, exact))
+    plain = edit.op("Log", total)
+    is_tiny, is_large = edit.op("Equal", total, unit), edit.op("Greater", value, unit)
+    is_tiny.type = is_large.type = ir.TensorType(ir.DataType.BOOL)
+    exact = edit.op("Where", is_tiny, value, edit.op("Mul", plain, rounded))
+    edit.replace(edit.op("Where", is_large, plain, exact))
     return FIRED
 
 

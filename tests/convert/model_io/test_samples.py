@@ -9,6 +9,7 @@ from convert.model_io.inputs import InputSpec, parse_input, share_size_bounds
 from convert.model_io.other_sizes import OtherSizes
 from convert.model_io.patterns import IntegerRange, choose_ranges
 from convert.model_io.samples import (
+    WIDE_BATCH,
     choose_shown_samples,
     count_other_rows,
     generate_samples,
@@ -30,7 +31,7 @@ def test_the_generated_sets_are_the_same_on_every_call() -> None:
 
 def test_a_free_batch_has_several_sizes_and_extremes() -> None:
     sets = {samples.name: samples.arrays[0] for samples in generate_samples([X])}
-    assert {array.shape[0] for array in sets.values()} == {1, 2, 64}
+    assert {array.shape[0] for array in sets.values()} == {1, 2, WIDE_BATCH, 64}
     assert np.abs(sets["large"]).max() > 1e3
     assert 0 < np.abs(sets["tiny"]).max() < 1e-5
     assert not sets["zero"].any()
@@ -115,6 +116,16 @@ def test_a_wide_range_has_numbers_of_every_magnitude() -> None:
     assert set(sets["typical, batch 64"].arrays[0].flat) == {0, 1}
     assert not sets["ids all 0"].arrays[0].any()
     assert sets["ids all 1"].arrays[0].all()
+
+
+def test_an_extreme_has_numbers_of_both_signs_however_few_a_sample_has() -> None:
+    sets = {samples.name: samples.arrays[0] for samples in generate_samples([parse_input("x:float32[N,2]")])}
+    for name in ("large", "tiny", "boundary"):
+        several = sets[f"{name}, batch {WIDE_BATCH}"]
+        assert len(several) == WIDE_BATCH
+        assert several.min() < 0 < several.max()
+    images = generate_samples([parse_input("x:float32[N,3,8,8]")])
+    assert not any(samples.name.startswith("large, ") for samples in images)
 
 
 def test_every_row_is_counted() -> None:

@@ -32,6 +32,17 @@ def test_a_form_is_right_for_small_and_large_numbers(form: str) -> None:
     np.testing.assert_allclose(got, function(X.astype(np.float64)), rtol=5e-7)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_keeps_infinity(form: str) -> None:
+    """As of an intermediate result that overflows, and is divided by later."""
+    text, function = FORMS[form]
+    optimised = optimise(parse_graph(write_graph(text)), plan=FormPlan(keeps_small=True))
+    x = np.full((1, 4, 6, 6), np.inf, np.float32)
+    for numbers in (x, -x):
+        got = Session(serialise(optimised.model), ["x"]).run([numbers])["y"]
+        np.testing.assert_array_equal(got, function(numbers).astype(np.float32))
+
+
 @pytest.mark.parametrize("alpha", [1.0, 2.5, -0.5])
 def test_elu_keeps_its_depth(alpha: float) -> None:
     text = write_graph(f"y = Elu<alpha = {alpha}>(x)")

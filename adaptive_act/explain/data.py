@@ -18,6 +18,8 @@ from adaptive_act.swapping.outputs import Example
 
 LABELS = "labels"
 BATCH = 256
+LARGEST = 4 * 2**30
+"""Bytes of all arrays, unpacked."""
 _NUMBERS = "fiub"  # the kinds of numpy's types that torch has
 # What numpy raises on a file that is damaged, encrypted, of a kind of its own or too large.
 _UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
@@ -66,6 +68,10 @@ def _read_arrays(path: Path, names: Sequence[str]) -> Mapping[str, NDArray[Any]]
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it is a single array, without a name")
+            entries = archive.zip.infolist() if archive.zip is not None else []
+            size = sum(entry.file_size for entry in entries)
+            if size > LARGEST:
+                raise ValueError(f"it unpacks to {size} bytes, expected at most {LARGEST}")
             return _select_arrays(archive, names, path)
     except _UNREADABLE as error:
         raise ExplainError(f"`{path}` cannot be read as a .npz file: {error}") from error

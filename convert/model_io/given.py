@@ -27,11 +27,12 @@ UNREADABLE = (
 def read_samples(path: Path, inputs: Sequence[InputSpec], name: str = "samples") -> tuple[SampleSet, ...]:
     """The user's own samples: an .npz file with one array per input, by name, samples along the first axis.
 
+    An input without axes has one number for all samples.
     Raises UsageError where the file is not that, or an array has another type or shape than its input.
     """
     arrays = _read_arrays(path, inputs, name)
     step = _choose_step(inputs[0])
-    counts = {array.shape[0] if array.ndim else 1 for array in arrays}
+    counts = {array.shape[0] for array in arrays if array.ndim} or {1}  # a lone number is that of all samples
     if len(counts) != 1:
         raise UsageError(f"the arrays in `{path}` hold different numbers of samples: {sorted(counts)}")
     count = counts.pop()
@@ -44,7 +45,7 @@ def read_samples(path: Path, inputs: Sequence[InputSpec], name: str = "samples")
     return tuple(
         SampleSet(
             f"given, {start}",
-            tuple(array[start : start + step] for array in arrays),
+            tuple(array[start : start + step] if array.ndim else array for array in arrays),
             typical=True,
             given=True,
             fixed=inputs[0].free_batch is None,
@@ -86,7 +87,7 @@ def _choose_step(first: InputSpec) -> int:
     """How many samples are run at once: the fixed batch, else LARGEST_RUN, or the nearest within bounds."""
     if first.free_batch is not None:
         return first.get_bounds(first.free_batch).fit(LARGEST_RUN)
-    return int(first.shape[0]) if first.shape else LARGEST_RUN
+    return int(first.shape[0]) if first.shape else 1
 
 
 def _require_batches(path: Path, first: InputSpec, batches: set[int]) -> None:

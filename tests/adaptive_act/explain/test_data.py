@@ -11,6 +11,7 @@ import torch
 
 from adaptive_act import TensorSpec
 from adaptive_act.errors import ExplainError
+from adaptive_act.explain import data
 from adaptive_act.explain.data import read_data
 from tests.adaptive_act.archives import damage, encrypt
 
@@ -71,6 +72,13 @@ def test_numbers_of_any_kind_are_read(kind: str, tmp_path: Path) -> None:
     )
     assert read.batches[0][0].flatten().tolist() == list(range(12))
     assert read.labelled[0][1].tolist() == [0, 1, 2]
+
+
+def test_what_would_unpack_to_too_much_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "LARGEST", 10_000)
+    np.savez_compressed(tmp_path / "data.npz", image=np.zeros((1000, 1, 2, 2)))
+    with pytest.raises(ExplainError, match="it unpacks to 32128 bytes, expected at most 10000"):
+        read_data(tmp_path / "data.npz", (IMAGE,))
 
 
 def test_a_damaged_or_an_encrypted_array_is_refused(tmp_path: Path) -> None:

@@ -20,6 +20,15 @@ def test_given_samples_are_read_by_name_and_cut_into_runs(tmp_path: Path) -> Non
     assert [samples.arrays[0].shape[0] for samples in sets] == [64, 36]
 
 
+def test_a_lone_number_is_that_of_all_samples(tmp_path: Path) -> None:
+    scale = parse_input("scale:float32[]")
+    np.savez(tmp_path / "s.npz", x=np.ones((100, 3), np.float32), scale=np.float32(2))
+    sets = read_samples(tmp_path / "s.npz", [X, scale])
+    assert [[array.shape for array in samples.arrays] for samples in sets] == [[(64, 3), ()], [(36, 3), ()]]
+    (alone,) = read_samples(tmp_path / "s.npz", [scale])
+    assert alone.arrays[0] == 2
+
+
 def test_given_samples_fill_a_fixed_batch(tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", x=np.zeros((6, 3), np.float32))
     assert len(read_samples(tmp_path / "s.npz", [parse_input("x:float32[2,3]")])) == 3

@@ -169,9 +169,14 @@ def _plan_more_extremes(inputs: Sequence[InputSpec]) -> Iterator[_Plan]:
     """Several samples of each extreme, where one holds so few numbers that all may have one sign."""
     floats, first = [spec for spec in inputs if is_float(spec)], inputs[0].free_batch
     sizes = assign_batch(inputs, _choose_wide_batch(floats) if floats else 1)
-    for pattern in ("large", "tiny", "boundary") if first and sizes != assign_batch(inputs, 1) else ():
-        patterns = dict.fromkeys((spec.name for spec in floats), pattern)
-        yield _Plan(f"{pattern}, batch {sizes[first or '']}", sizes, patterns, optional=True)
+    if first is None or sizes == assign_batch(inputs, 1):
+        return
+    large, tiny, boundary = (
+        dict.fromkeys((spec.name for spec in floats), pattern) for pattern in ("large", "tiny", "boundary")
+    )
+    yield _Plan(f"large, batch {sizes[first]}", sizes, large, optional=True)
+    yield _Plan(f"tiny, batch {sizes[first]}", sizes, tiny, optional=True)
+    yield _Plan(f"boundary, batch {sizes[first]}", sizes, boundary, optional=True)
 
 
 def _plan_integers(inputs: Sequence[InputSpec], ranges: Mapping[str, IntegerRange]) -> Iterator[_Plan]:

@@ -233,10 +233,13 @@ class Connection(HttpToolsProtocol):
         self._hold(data[start:])
 
     def _end_of_piece(self, data: bytes, start: int) -> int:
-        """The end of the head, or of a body of known length: many requests may follow."""
+        """The end of the head, or of a body of known length: many requests may follow.
+
+        A head that does not end is parsed piece by piece too: it may be beyond the bounds.
+        """
         if self._in_head:
             end = data.find(HEAD_END, start)
-            return len(data) if end < 0 else end + len(HEAD_END)
+            return start + PIECE_BYTES if end < 0 else end + len(HEAD_END)
         for name, value in self.scope["headers"]:
             if name == b"content-length":
                 return start + int(value) - self._body_bytes

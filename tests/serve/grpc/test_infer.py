@@ -3,6 +3,7 @@
 import asyncio
 import json
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -131,7 +132,8 @@ def test_who_sends_faster_than_is_answered_has_to_wait(one_thread: Running) -> N
 def test_a_stream_message_times_out_and_fails_alone(one_thread: Running) -> None:
     with asking(one_thread) as stream, busy(one_thread):
         stream.ask("joined", 1, timeout=1000)
-        assert "were over while it was waiting" in stream.next()
+        # While it waits, or before that where the machine is so busy that the limit cannot be kept.
+        assert re.search("were over while it was waiting|than the 0.001 s that it may wait", stream.next())
         stream.ask("nope", 2)
         assert "unknown model" in stream.next()
         stream.ask("double", 3)

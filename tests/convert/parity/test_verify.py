@@ -228,13 +228,11 @@ def test_other_sizes_that_the_model_refuses_are_not_compared(learnt: bool) -> No
     original = Original(Halves(), ["y"])
     if learnt:
         original.remember(sets)
-    assert [samples.arrays[0].shape for samples in sets if samples.optional] == [
-        *((1, 33), (1, 64)),
-        *((2, 1), (1, 1)),
-    ]
-    assert [samples.name for samples in original.select_accepted(sets) if samples.optional] == [
-        "other sizes, T 64"
-    ]
+    others = [samples for samples in sets if samples.name.startswith("other sizes")]
+    assert [samples.arrays[0].shape for samples in others] == [(1, 33), (1, 64), (2, 1), (1, 1)]
+    assert all(samples.optional for samples in others)
+    accepted = [samples.name for samples in original.select_accepted(sets)]
+    assert [name for name in accepted if name.startswith("other sizes")] == ["other sizes, T 64"]
 
 
 @pytest.mark.slow

@@ -211,6 +211,7 @@ def _of_mebibytes(size: int) -> onnx.ModelProto:
     return made
 
 
+@pytest.mark.usefixtures("giving_back")
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "times"), [(4, 30), (32, 1)])
 def test_memory_comes_back_when_models_go(tmp_path: Path, opened: Opened, size: int, times: int) -> None:

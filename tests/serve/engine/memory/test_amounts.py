@@ -78,6 +78,7 @@ def test_the_system_says_what_a_process_has() -> None:
     del block
 
 
+@pytest.mark.usefixtures("giving_back")
 def test_weights_in_files_of_their_own_count_once(opened: Opened, tmp_path: Path) -> None:
     path = models.put(tmp_path, "m", b"")
     made = models.model("m (float[N, 2048] x) => (float[N, 2048] y) { y = MatMul(x, w) }")

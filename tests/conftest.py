@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import HealthCheck, settings
 
+from adaptact import memory
+
 # No test depends on how fast a busy machine is.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -42,3 +44,15 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def keeping_free_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing looks for free pages to give back: a second's work where a process holds every package."""
+    if "giving_back" not in request.fixturenames:
+        monkeypatch.setattr(memory, "_call", lambda *_: None)
+
+
+@pytest.fixture
+def giving_back() -> None:
+    """Free pages are given back as they are outside the tests."""

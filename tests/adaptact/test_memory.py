@@ -8,6 +8,8 @@ import pytest
 
 from adaptact.memory import release_free_memory, release_large_blocks, share_one_arena
 
+pytestmark = pytest.mark.usefixtures("giving_back")
+
 TAKEN_AND_FREED = """
 import sys
 from pathlib import Path

@@ -53,19 +53,6 @@ def watched(tmp_path: Path) -> Iterator["Watched"]:
         yield opened
 
 
-@pytest.fixture(autouse=True)
-def keeping_free_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No model that goes has the process look for free pages: long, where it holds every package."""
-    if "giving_back" not in request.fixturenames:
-        monkeypatch.setattr("serve.engine.memory.amounts.release_free_pages", lambda: None)
-        monkeypatch.setattr("serve.engine.retirement.release_free_memory", lambda: None)
-
-
-@pytest.fixture
-def giving_back() -> None:
-    """Free pages are given back as in a server, for tests of that."""
-
-
 @pytest.fixture
 def of_equal_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each loaded version counts as LEAST bytes, and is waited for however busy the machine is."""

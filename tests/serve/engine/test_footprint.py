@@ -11,6 +11,8 @@ from serve.engine.footprint import IDENTITY, Footprint, FootprintTask, measure_f
 from tests.serve import models
 from tests.waiting import until
 
+pytestmark = pytest.mark.usefixtures("giving_back")
+
 # Its file holds a number; a run makes eight million of it.
 WIDE = """wide (float[N] x) => (float[N, M] y) {
     shape = Constant<value = int64[2] {1, 8388608}>()

@@ -14,6 +14,8 @@ from serve.engine.run_memory import LARGE_ELEMENTS, RunMemory
 from tests.serve import models
 from tests.serve.engine.loading import load_model
 
+pytestmark = pytest.mark.usefixtures("giving_back")
+
 GENEROUS_SECONDS = 60
 MEBIBYTE = 2**20
 SMALL = [np.zeros(1)]

@@ -67,6 +67,10 @@ class Program:
             process.send_signal(number)
         process.wait(STOP_SECONDS)
 
+    def has_ended(self) -> bool:
+        """Whether it is no longer there."""
+        return self._process is None or self._process.poll() is not None
+
     def _answers(self) -> bool:
         if self._process is not None and self._process.poll() is not None:
             raise FleetError(f"`{self._command[0]}` has ended; its log is {self._log}")

@@ -112,7 +112,6 @@ def kill_node(service: Service) -> list[Row]:
 def lose_head(service: Service) -> Row:
     """Replicas went on while their nodes waited for the head, and then ended."""
     service.command.start()
-    proxy = service.proxy_pid()
     with service.load() as load:
         sleep(2)
         killed = monotonic()
@@ -122,7 +121,8 @@ def lose_head(service: Service) -> Row:
         wait_until(lambda: load.failures > 0, "replicas end", LONG_SECONDS)
         served = monotonic() - killed
         wait_until(lambda: not service.serving(), "all replicas end", LONG_SECONDS)
-    os.kill(proxy, signal.SIGTERM)
+    wait_until(service.command.has_ended, "the command ends", LONG_SECONDS)  # else it starts another proxy
+    os.kill(service.proxy_pid(), signal.SIGTERM)
     check(served > WAITING_SECONDS, f"replicas served for {served:.0f} s only: {dict(load.outcomes)}")
     cut = load.failures - load.outcomes["503"]
     check(cut <= CLIENTS, f"more were cut off than were in flight: {dict(load.outcomes)}")

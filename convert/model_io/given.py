@@ -27,7 +27,8 @@ UNREADABLE = (
 def read_samples(path: Path, inputs: Sequence[InputSpec], name: str = "samples") -> tuple[SampleSet, ...]:
     """The user's own samples: an .npz file with one array per input, by name, samples along the first axis.
 
-    An input without axes has one number for all samples. Raises UsageError where the file is not that, or an array has another type or shape than its input.
+    An input without axes has one number for all samples. Raises UsageError where the file is not that, or an
+    array has another type or shape than its input.
     """
     arrays = _read_arrays(path, inputs, name)
     step = _choose_step(inputs[0])

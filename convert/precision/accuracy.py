@@ -104,5 +104,8 @@ def require_apart(labelled: Sequence[SampleSet], calibration: Sequence[SampleSet
 
 def _digest_samples(samples: SampleSet) -> list[bytes]:
     count = samples.arrays[0].shape[0] if samples.arrays[0].ndim else 0
-    rows = (b"".join(array[place].tobytes() for array in samples.arrays) for place in range(count))
+    rows = (
+        b"".join((array[place] if array.ndim else array).tobytes() for array in samples.arrays)
+        for place in range(count)
+    )
     return [hashlib.blake2b(row, digest_size=16).digest() for row in rows]

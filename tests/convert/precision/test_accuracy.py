@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from convert.errors import UsageError
+from convert.model_io.array import Array
+from convert.model_io.samples import SampleSet
 from convert.precision.accuracy import Accuracy, require_apart, require_enough
 from convert.precision.budgets import BudgetOptions, resolve_budgets
 from tests.convert.precision.networks import ROWS, as_calibration, as_own_samples, make_samples
@@ -62,3 +64,13 @@ def test_samples_of_the_calibration_data_are_refused() -> None:
     require_apart(as_own_samples(x), ())
     with pytest.raises(UsageError, match=r"^2 labelled samples are in the calibration data too"):
         require_apart(as_own_samples(np.concatenate([x[:5], x[18:]])), as_calibration(x[10:]).sets)
+
+
+def test_a_lone_number_belongs_to_each_sample() -> None:
+    def make_sets(x: Array, scale: float) -> list[SampleSet]:
+        return [SampleSet("given", (x, np.array(scale, np.float32)), given=True)]
+
+    x = make_samples(ROWS, 4)
+    require_apart(make_sets(x, 1.0), make_sets(x, 2.0))
+    with pytest.raises(UsageError, match=r"^2 labelled samples are in the calibration data too"):
+        require_apart(make_sets(x[:3], 1.0), make_sets(x[1:], 1.0))

@@ -60,7 +60,11 @@ class LogFile:
         try:
             with self._path.open("rb") as stream:
                 size = stream.seek(0, os.SEEK_END)
-                return size > 0 and os.pread(stream.fileno(), 1, size - 1) != b"\n"
+                if size == 0 or os.pread(stream.fileno(), 1, size - 1) == b"\n":
+                    return False
+                # A line that another process is writing grows by pages. A write of nothing waits for its end.
+                os.write(self._descriptor, b"")
+                return stream.seek(0, os.SEEK_END) == size
         except OSError:
             return False
 

@@ -6,7 +6,7 @@ import pytest
 
 from serve.access.log_file import LogFile
 
-LINES = 300
+LINES = 4000
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import logging
 import re
 import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, get_args
 
@@ -120,11 +120,24 @@ def read_keys(path: Path) -> tuple[Key, ...]:
             f"the keys file `{path}` holds something else than at most {MOST_KEYS} tables `[[key]]`"
         )
     keys = tuple(_parse_key(path, number, table) for number, table in enumerate(tables, 1))
-    names = [key.name for key in keys]
-    for name in names:
-        if names.count(name) > 1:
-            raise KeysFileError(f"the keys file `{path}` has two keys named {quote(name)}")
+    _require_different(path, keys)
     return keys
+
+
+def _require_different(path: Path, keys: Sequence[Key]) -> None:
+    names: set[str] = set()
+    owners: dict[str, str] = {}
+    for key in keys:
+        if key.name in names:
+            raise KeysFileError(f"the keys file `{path}` has two keys named {quote(key.name)}")
+        names.add(key.name)
+        owner = owners.setdefault(key.digest, key.name)
+        if owner != key.name:
+            # Which name, roles and limit a request has would be chance.
+            raise KeysFileError(
+                f"the keys file `{path}` has one key under two names, {quote(owner)} and {quote(key.name)}; "
+                "make another with `adaptact key`"
+            )
 
 
 def _read_document(path: Path) -> dict[str, object]:

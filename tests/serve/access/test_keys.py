@@ -132,6 +132,14 @@ def test_what_is_no_keys_file_is_refused(tmp_path: Path, text: str) -> None:
         read_keys(path)
 
 
+def test_one_key_under_two_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text("".join(format_key(name, SECRET, frozenset({"infer"})) for name in ("a", "b")))
+    with pytest.raises(KeysFileError, match="one key under two names, `a` and `b`") as raised:
+        read_keys(path)
+    assert SECRET not in str(raised.value)
+
+
 def test_two_keys_of_one_name_and_too_many_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
     path.write_text(2 * format_key("a", "x", frozenset({"infer"})))

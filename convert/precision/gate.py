@@ -156,10 +156,15 @@ class Gate:
             return Loss(output, 1.0, 0.0, 0.0, int((file == own).sum()), own.size, is_whole=True)
         reference, own, file = (mark_largest(values, own.dtype) for values in (reference, own, file))
         judged = np.isfinite(reference) & np.isfinite(own)
+        if not judged.any() and own.size:
+            return Loss(output, 0.0, np.inf, np.inf, None, 0)
+        masked = np.isinf(reference) & (own == reference)
         scale = float(np.abs(np.where(judged, reference, 0)).max(initial=0)) or 1.0
         with np.errstate(over="ignore", invalid="ignore"):
             errors = np.abs(file.astype(np.float64) - reference)[judged] / scale
         errors = np.where(np.isfinite(errors), errors, np.inf)
+        if (file[masked] != own[masked]).any():
+            errors = np.append(errors, np.inf)
         agreed, compared = _agreement(reference, file) if self.scores else (None, 0)
         return Loss(
             output,

@@ -59,3 +59,20 @@ def test_what_a_mask_gives_hides_no_loss_beside_it(mask: float) -> None:
     assert loss.scale == 4.0
     assert loss.largest == pytest.approx(0.1)
     assert (loss.agreed, loss.compared) == (3, 3)
+
+
+@pytest.mark.parametrize("mask", [-np.inf, np.finfo(np.float32).min])
+def test_a_lost_mask_is_an_infinite_loss(mask: float) -> None:
+    scores = np.array([[1, 2, mask], [4, 3, mask], [1, 3, mask]], np.float32)
+    gate = _make_gate(scores, np.array([1, 0, 1]))
+    file = np.where(scores == mask, 0, scores).astype(np.float32)
+    (loss,) = gate.measure(Mock(**{"run.return_value": {"y": file}})).losses
+    assert loss.largest == np.inf
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_output_without_a_finite_number_is_an_infinite_loss(value: float) -> None:
+    scores = np.full((3, 2), value, np.float32)
+    gate = _make_gate(scores, np.array([1, 0, 1]))
+    (loss,) = gate.measure(Mock(**{"run.return_value": {"y": scores}})).losses
+    assert loss.largest == np.inf

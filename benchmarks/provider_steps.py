@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from adaptact.errors import AdaptactError
 from adaptact.halving import STAGE_ROUNDS, find_fastest, time_turn
 from adaptact.providers.catalogue import ProviderName, find_provider, list_candidates
-from convert.model_io.runtime import REFUSALS
+from adaptact.providers.runtime_errors import ORT_ERRORS
 from serve.engine.choosing.timing import MOST_TIMES
 
 FILES = {"torch": "torch.onnx", "cpu": "cpu.onnx", "openvino": "openvino.onnx"}
@@ -32,6 +32,7 @@ PEER, COMPILED, AUTO = "OpenVINO's runtime", "torch.compile", "auto"
 CHOICE_SECONDS = 1.0
 """Of timing for the choice of `auto`, as the server has by default."""
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 15
+FAILURES: tuple[type[Exception], ...] = (AdaptactError, *ORT_ERRORS)
 
 Timer = Callable[[], float]
 """One turn: the seconds of one run."""
@@ -151,7 +152,7 @@ def measure_cell(
         provider: ProviderName = "openvino" if key == "openvino" else "cpu"
         try:
             runs[key] = open_session(folder / file, provider, threads, feed)
-        except (AdaptactError, *REFUSALS) as error:
+        except FAILURES as error:
             failed[key] = str(error).splitlines()[0][:200]
     provider, number, run = choose(folder, threads, feed, runs)
     if (provider, number) != (provider, threads):

@@ -15,10 +15,10 @@ from rich.text import Text
 from adaptact.console import results
 from adaptact.exit_codes import FAILED, WRONG_USE, run
 from adaptact.output import print_json
+from adaptact.providers.runtime_errors import ORT_ERRORS
 from adaptact.text import escape_line, first_line
 from convert.errors import ConversionError, SourceError, UsageError
 from convert.model_io.array import Array
-from convert.model_io.runtime import REFUSALS
 
 WARM_UP_SECONDS = 0.1
 TURN_SECONDS = 0.02
@@ -101,7 +101,7 @@ def _open_session(path: Path) -> ort.InferenceSession:
     options.log_severity_level = 3
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except REFUSALS as error:
+    except ORT_ERRORS as error:
         raise SourceError(f"ONNX Runtime cannot run `{path}`: {first_line(error, 500)}") from error
 
 

@@ -12,6 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 from adaptact.errors import ProviderError
 from adaptact.providers.catalogue import find_provider
 from adaptact.providers.provider import Precision, count_operators
+from adaptact.providers.runtime_errors import ORT_ERRORS
 from adaptact.text import first_line
 from convert.errors import ExportError, UsageError
 from convert.model_io.array import Array
@@ -22,18 +23,6 @@ _TEXT_BYTES = 6
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 _NOT_IMPLEMENTED = native.NotImplemented
 _NO_KERNEL = "it may have the operator for float32 only: convert the model in that, with `model.float()`"
-REFUSALS = (
-    native.EPFail,
-    native.EngineError,
-    native.Fail,
-    native.InvalidArgument,
-    native.InvalidGraph,
-    native.InvalidProtobuf,
-    native.NoSuchFile,
-    _NOT_IMPLEMENTED,
-    native.RuntimeException,
-)
-"""What ONNX Runtime, or a provider in it, raises on a graph that it cannot load or run."""
 
 
 class Session:
@@ -67,7 +56,7 @@ class Session:
             self._session = find_provider(provider).open(content, options, precision=precision)
         except ProviderError as error:
             raise UsageError(str(error), error.hint) from error
-        except REFUSALS as error:
+        except ORT_ERRORS as error:
             raise ExportError(
                 f"ONNX Runtime refuses the graph: {first_line(error, _LONGEST_REASON)}",
                 hint=_NO_KERNEL if isinstance(error, _NOT_IMPLEMENTED) else None,
@@ -89,7 +78,7 @@ class Session:
         """The same, with texts as they are."""
         try:
             values = self._session.run(None, dict(zip(self._names, arrays, strict=True)))
-        except REFUSALS as error:
+        except ORT_ERRORS as error:
             shapes = [list(array.shape) for array in arrays]
             raise ExportError(
                 f"ONNX Runtime cannot run the graph on {shapes}: {first_line(error, _LONGEST_REASON)}"

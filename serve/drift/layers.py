@@ -12,7 +12,7 @@ from time import perf_counter
 from serve.engine.errors import EngineError
 from serve.engine.joining import has_rows
 from serve.engine.loading import Cancellation
-from serve.engine.session import ORT_ERRORS, Session
+from serve.engine.session import SESSION_ERRORS, Session
 from serve.engine.signature import Array, Signature
 
 MOST_ROWS = 4
@@ -27,7 +27,7 @@ LARGEST_NUMBERS = 2**20
 
 OpenSession = Callable[[Sequence[str]], Session]
 """Loads the model's file again, with these tensors as outputs too."""
-FAILURES: tuple[type[Exception], ...] = (*ORT_ERRORS, EngineError)
+FAILURES: tuple[type[Exception], ...] = (*SESSION_ERRORS, EngineError)
 log = logging.getLogger("adaptact")
 
 

@@ -28,7 +28,7 @@ from serve.engine.model_files import open_files
 from serve.engine.options import EngineOptions
 from serve.engine.providers import SILENT
 from serve.engine.repository import ModelFile
-from serve.engine.session import ORT_ERRORS, Session, SessionOptions
+from serve.engine.session import SESSION_ERRORS, Session, SessionOptions
 
 log = logging.getLogger("adaptact")
 
@@ -148,7 +148,7 @@ def _run(session: Session, rows: int) -> None:
     inputs, rows = signature.zeros(), signature.fit_rows(rows)
     if rows and has_rows(signature):
         inputs = {name: np.repeat(array[:1], rows, axis=0) for name, array in inputs.items()}
-    with suppress(*ORT_ERRORS):  # not every model takes zeros
+    with suppress(*SESSION_ERRORS):  # not every model takes zeros
         for _ in range(RUNS):
             session.run(inputs, signature.choose_outputs(None))
 

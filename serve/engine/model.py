@@ -30,7 +30,7 @@ from serve.engine.metrics import ModelMetrics
 from serve.engine.processor_time import ProcessorTime
 from serve.engine.run_cost import HOP_SECONDS, RunCost
 from serve.engine.run_observer import RunObserver
-from serve.engine.session import INPUT_ERROR, ORT_ERRORS, Session
+from serve.engine.session import INPUT_ERROR, SESSION_ERRORS, Session
 from serve.engine.signature import Array, Signature, count_elements
 
 WARM_UP_RUNS = 3
@@ -118,7 +118,7 @@ class ServedModel:
             arrays = self._session.run(inputs, outputs, options)
         except INPUT_ERROR as error:
             raise InvalidInputError(f"{self.label} cannot run on these values{_reason(error)}") from error
-        except ORT_ERRORS as error:
+        except SESSION_ERRORS as error:
             if options is not None and options.terminate:
                 raise ModelUnavailableError(f"{self.label} was stopped while the request ran") from error
             if UNREADABLE_TEXT.search(str(error)):
@@ -133,7 +133,7 @@ class ServedModel:
         """Give back what earlier runs took, by a run on zeros, unless that would take long."""
         zeros = self.signature.zeros()
         if self.cost.seconds_per_element * count_elements(zeros) < LONG_SECONDS:
-            with suppress(*ORT_ERRORS):
+            with suppress(*SESSION_ERRORS):
                 self._session.run_and_release(zeros, self.signature.choose_outputs(None))
 
     @property
@@ -157,7 +157,7 @@ class ServedModel:
                 start = perf_counter()
                 try:
                     self._session.run(inputs, outputs, options)
-                except ORT_ERRORS as error:
+                except SESSION_ERRORS as error:
                     if options.terminate:
                         raise ModelRefusedError(
                             f"a run on zeros took more than {limit:g} s, its `run_seconds`; "
@@ -183,7 +183,7 @@ class ServedModel:
                 run = partial(self._session.run, options=options)
                 rows, clock = self.config.batch_rows, self._session.clock
                 trial = try_joining(run, self.signature, seconds, rows, clock)
-        except ORT_ERRORS:
+        except SESSION_ERRORS:
             # The model does not take such numbers: without a trial, only the operator's `on` joins requests.
             return self.config.batching == "on"
         self.joins_few = self.config.batching == "auto" and not trial.pays

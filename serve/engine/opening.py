@@ -11,6 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from adaptact.providers.catalogue import ProviderName, find_provider
 from adaptact.providers.provider import Precision
+from adaptact.providers.runtime_errors import ORT_ERRORS
 from convert.manifest.encoding import encode_outputs
 from serve.engine.datatypes import BY_ONNX_TYPE
 from serve.engine.errors import ModelRefusedError, quote
@@ -26,24 +27,8 @@ WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 DICTIONARIES = "seq(map("  # the type of what ZipMap makes of probabilities
 
-# They share no base class of their own.
-ORT_ERRORS: tuple[type[Exception], ...] = (
-    native.EPFail,
-    native.EngineError,
-    native.Fail,
-    native.InvalidArgument,
-    native.InvalidGraph,
-    native.InvalidProtobuf,
-    native.ModelLoadCanceled,
-    native.NoModel,
-    native.NoSuchFile,
-    native.NotFound,
-    native.NotImplemented,
-    native.RuntimeException,
-    RuntimeError,
-    MemoryError,
-    UnicodeDecodeError,
-)
+SESSION_ERRORS: tuple[type[Exception], ...] = (*ORT_ERRORS, RuntimeError, MemoryError, UnicodeDecodeError)
+"""What opening and running a model raise, with what Python's side of ONNX Runtime adds."""
 INPUT_ERROR: type[Exception] = native.InvalidArgument
 
 

@@ -20,7 +20,7 @@ from serve.engine.manifest import read_manifest, read_size_bounds
 from serve.engine.model_files import ModelFiles
 from serve.engine.opening import (
     INPUT_ERROR,
-    ORT_ERRORS,
+    SESSION_ERRORS,
     Opener,
     SessionOptions,
     open_files,
@@ -33,7 +33,7 @@ from serve.engine.signature import Array
 
 BFLOAT16_ELEMENT = 16  # TensorProto.BFLOAT16
 SHRINK_ARENA = "memory.enable_memory_arena_shrinkage"
-__all__ = ["INPUT_ERROR", "ORT_ERRORS", "Session", "SessionOptions"]
+__all__ = ["INPUT_ERROR", "SESSION_ERRORS", "Session", "SessionOptions"]
 
 
 class Session:
@@ -66,7 +66,7 @@ class Session:
             self.description = describe_file(self.metadata, self.manifest)
             self.signature = read_signature(self._session).bound(read_size_bounds(self.manifest))
             operators = opened.operators
-        except ORT_ERRORS as error:
+        except SESSION_ERRORS as error:
             raise ModelRefusedError("ONNX Runtime cannot load it", detail=str(error)) from error
         self.provider, self.threads = options.provider, options.threads
         if options.provider == "openvino" and self.manifest is None:
@@ -110,8 +110,8 @@ class Session:
     ) -> list[Array]:
         """The named outputs for inputs that fit the signature.
 
-        Raises one of `ORT_ERRORS`, or `InvalidInputError` for an empty tensor that no run would survive, and
-        for whole numbers that are too large.
+        Raises one of `SESSION_ERRORS`, or `InvalidInputError` for an empty tensor that no run would survive,
+        and for whole numbers that are too large.
         """
         options = options or self._run_options
         if self._own_names:
@@ -142,7 +142,7 @@ class Session:
         """What the manifest proves of a file that has one."""
         with cancellation.limit_runs() as options:
             outputs = self.signature.choose_outputs(None)
-            errors = (*ORT_ERRORS, InvalidInputError)
+            errors = (*SESSION_ERRORS, InvalidInputError)
             require_free_sizes(self.signature, lambda given: exact.run(given, outputs, options), errors)
 
     def _has_texts(self) -> bool:
@@ -153,7 +153,7 @@ class Session:
             graphs = CudaGraphs(self._session, self.signature, cuda)
             with cancellation.limit_runs() as run_options:
                 graphs.record(run_options)
-        except ORT_ERRORS as error:
+        except SESSION_ERRORS as error:
             raise ModelRefusedError("CUDA graphs of it cannot be recorded", detail=str(error)) from error
         return graphs
 

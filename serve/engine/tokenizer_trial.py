@@ -7,7 +7,7 @@ import numpy as np
 
 from serve.engine.errors import ModelRefusedError, quote
 from serve.engine.loading import Cancellation
-from serve.engine.session import INPUT_ERROR, ORT_ERRORS, Session
+from serve.engine.session import INPUT_ERROR, SESSION_ERRORS, Session
 from serve.engine.tokenizer import IDS, TextTokenizer
 
 # ONNX Runtime's words for a number that is no place in a table of so many.
@@ -25,7 +25,7 @@ def require_known_tokens(
         return
     inputs = session.signature.zeros()
     inputs[IDS] = np.full_like(inputs[IDS], tokenizer.tokens - 1)
-    with cancellation.limit_runs(seconds) as options, suppress(*ORT_ERRORS):
+    with cancellation.limit_runs(seconds) as options, suppress(*SESSION_ERRORS):
         try:
             session.run(inputs, session.signature.choose_outputs(None), options)
         except INPUT_ERROR as error:

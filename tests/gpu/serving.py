@@ -19,7 +19,7 @@ from serve.engine.model_files import compute_digest, open_files
 from serve.engine.options import EngineOptions
 from serve.engine.providers import CudaOptions, make_run_options
 from serve.engine.repository import ModelFile
-from serve.engine.session import ORT_ERRORS
+from serve.engine.session import SESSION_ERRORS
 from tests.gpu.bench import (
     LARGEST_FILE,
     Bench,
@@ -97,7 +97,7 @@ def check_memory_limit(bench: Bench) -> str:
     before = run(session, x)
     try:
         run(session, np.ones((TOO_MANY, 64), np.float32))
-    except ORT_ERRORS as error:
+    except SESSION_ERRORS as error:
         reason = str(error).splitlines()[0][:120]
     else:
         raise CheckError(f"{TOO_MANY * 64 * 4} bytes were computed within a limit of {LIMIT_BYTES}")
@@ -115,7 +115,7 @@ def check_cancellation(bench: Bench) -> str:
     start = time.perf_counter()
     try:
         session.run({"x": np.ones(4, np.float32)}, ["y"], options)
-    except ORT_ERRORS:
+    except SESSION_ERRORS:
         seconds = time.perf_counter() - start
     else:
         raise CheckError("it ran to its end")

@@ -14,7 +14,7 @@ from serve.engine.errors import InvalidInputError, ProviderError, StartupError
 from serve.engine.loading import Cancellation
 from serve.engine.model_files import ModelFiles
 from serve.engine.providers import require_provider
-from serve.engine.session import ORT_ERRORS, Session, SessionOptions
+from serve.engine.session import SESSION_ERRORS, Session, SessionOptions
 from serve.engine.signature import Array
 
 MOST_BYTES = 2**30
@@ -100,7 +100,7 @@ def _find_fault(
                 return difference
     except InvalidInputError:
         return CANNOT_RUN
-    except ORT_ERRORS as error:
+    except SESSION_ERRORS as error:
         log.info("%s fails on what the CPU provider answers: %s", other.provider, error)
         return CANNOT_RUN
     for strange in make_strange(inputs[0]):
@@ -119,7 +119,7 @@ def _answer(session: Session, inputs: Mapping[str, Array]) -> Answer | None:
             return session.run(inputs, session.signature.choose_outputs(None), options)
         except InvalidInputError:
             return None
-        except ORT_ERRORS:
+        except SESSION_ERRORS:
             return None
 
 

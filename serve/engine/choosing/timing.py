@@ -29,7 +29,7 @@ from serve.engine.choosing.candidates import Candidate, run_all
 from serve.engine.choosing.samples import MOST_NUMBERS
 from serve.engine.choosing.task import ChoiceTask
 from serve.engine.joining import has_rows
-from serve.engine.session import ORT_ERRORS
+from serve.engine.session import SESSION_ERRORS
 from serve.engine.signature import Array, Signature
 
 MOST_ROWS = 8
@@ -141,7 +141,7 @@ def _time_once(candidate: Candidate, inputs: Mapping[str, Array], clock: Clock) 
         run_all(candidate.open_session, inputs)
         start = clock()
         run_all(candidate.open_session, inputs)
-    except ORT_ERRORS:
+    except SESSION_ERRORS:
         return math.inf
     return clock() - start
 

@@ -25,7 +25,7 @@ from serve.engine.choosing.task import LIMIT_SECONDS, ChoiceTask
 from serve.engine.choosing.timing import record_choice, time_candidates
 from serve.engine.model_files import ModelFiles, compute_digest, open_files
 from serve.engine.repository import ModelFile
-from serve.engine.session import ORT_ERRORS, Session, SessionOptions
+from serve.engine.session import SESSION_ERRORS, Session, SessionOptions
 from serve.engine.signature import Array
 
 PR_SET_PDEATHSIG = 1  # of prctl(2), which Python does not have
@@ -58,7 +58,7 @@ def _make_samples(base: Session) -> list[dict[str, Array]]:
                 run_all(base, sample)
         except (ValueError, OverflowError):
             continue
-        except ORT_ERRORS:
+        except SESSION_ERRORS:
             continue
         return samples
     return []

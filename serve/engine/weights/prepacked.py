@@ -16,7 +16,7 @@ from serve.engine.loading import Cancellation
 from serve.engine.manifest import read_manifest, read_size_bounds
 from serve.engine.model_files import ModelFiles, compute_digest
 from serve.engine.opening import (
-    ORT_ERRORS,
+    SESSION_ERRORS,
     Opened,
     SessionOptions,
     add_files,
@@ -44,8 +44,8 @@ LEAST_EXTERNAL_BYTES = 1024  # smaller weights stay inside the model
 CHECK_SECONDS = 0.02
 RUN_SECONDS = 10.0  # of one run that is compared
 
-FAILURES: tuple[type[Exception], ...] = (*ORT_ERRORS, DamagedEntryError)
-RUN_FAILURES: tuple[type[Exception], ...] = (*ORT_ERRORS, InvalidInputError)
+FAILURES: tuple[type[Exception], ...] = (*SESSION_ERRORS, DamagedEntryError)
+RUN_FAILURES: tuple[type[Exception], ...] = (*SESSION_ERRORS, InvalidInputError)
 log = logging.getLogger("adaptact")
 
 
@@ -117,7 +117,7 @@ class SharedWeights:
             return None
         try:
             native = _load(self._folder.entry(key), options, cancellation)
-        except ORT_ERRORS as error:
+        except SESSION_ERRORS as error:
             log.warning("shared weights cannot be loaded: %s", error)
             return None
         release_free_pages()  # ONNX Runtime has read a weight or two before it mapped them

@@ -12,7 +12,7 @@ from adaptact.providers.catalogue import ProviderName, find_provider
 from serve.engine.errors import InvalidInputError, ModelRefusedError, ProviderError
 from serve.engine.processor_time import ProcessorTime
 from serve.engine.providers import CudaOptions, require_provider
-from serve.engine.session import ORT_ERRORS, SessionOptions
+from serve.engine.session import SESSION_ERRORS, SessionOptions
 from tests.openvino import require_openvino
 from tests.serve import models
 from tests.serve.engine.loading import load_session
@@ -131,5 +131,5 @@ def test_a_session_that_loses_its_gpu_does_not_go_on_without(
     broken = Mock(**{"run.side_effect": native.EPFail("the device is gone")})
     broken.is_webgpu_graph_capture_enabled.return_value = False
     monkeypatch.setattr(session._session, "_sess", broken)
-    with pytest.raises(ORT_ERRORS, match="the device is gone"):
+    with pytest.raises(SESSION_ERRORS, match="the device is gone"):
         session.run({"x": np.ones((1, 3), np.float32)}, ["y"])

@@ -7,7 +7,7 @@ import pytest
 from serve.engine.datatypes import BFLOAT16, DATATYPES, Datatype
 from serve.engine.errors import InvalidInputError, ModelRefusedError
 from serve.engine.providers import make_run_options
-from serve.engine.session import ORT_ERRORS, Session
+from serve.engine.session import SESSION_ERRORS, Session
 from serve.engine.signature import Array
 from tests.serve import models
 from tests.serve.engine.loading import load_session
@@ -104,7 +104,7 @@ def test_a_run_ends_at_the_next_operator_once_it_is_told_to(tmp_path: Path) -> N
     session = _session(tmp_path, models.slow_model(turns=1000))
     options = make_run_options()
     options.terminate = True
-    with pytest.raises(ORT_ERRORS, match="terminate flag"):
+    with pytest.raises(SESSION_ERRORS, match="terminate flag"):
         session.run({"x": np.zeros(1, np.float32)}, ["y"], options)
     assert session.run({"x": np.zeros(1, np.float32)}, ["y"])
 

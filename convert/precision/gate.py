@@ -29,6 +29,8 @@ _ADVICE = (
     "allow more by the option in brackets, if that is what the model can lose; for int8 give more data like "
     "those it will meet (--calibration, --samples); or take --precision fp16 or fp32"
 )
+_LARGEST_ROUNDED = 1 - 2.0**-7
+"""bfloat16 holds 1 − 2⁻⁸ of the largest number of float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ class Gate:
             return Loss(output, 0.0, np.inf, np.inf, None, 0)
         if own.dtype.kind != "f":
             return Loss(output, 1.0, 0.0, 0.0, int((file == own).sum()), own.size, is_whole=True)
+        limit = float(np.finfo(own.dtype).max) * _LARGEST_ROUNDED
         reference, own, file = (mark_largest(values, own.dtype) for values in (reference, own, file))
         judged = np.isfinite(reference) & np.isfinite(own)
         if not judged.any() and own.size:
@@ -163,7 +166,7 @@ class Gate:
         with np.errstate(over="ignore", invalid="ignore"):
             errors = np.abs(file.astype(np.float64) - reference)[judged] / scale
         errors = np.where(np.isfinite(errors), errors, np.inf)
-        if (file[masked] != own[masked]).any():
+        if not (np.sign(own[masked]) * file[masked] >= limit).all():
             errors = np.append(errors, np.inf)
         agreed, compared = _agreement(reference, file) if self.scores else (None, 0)
         return Loss(

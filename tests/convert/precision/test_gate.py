@@ -70,6 +70,15 @@ def test_a_lost_mask_is_an_infinite_loss(mask: float) -> None:
     assert loss.largest == np.inf
 
 
+def test_a_mask_that_bfloat16_cuts_is_kept() -> None:
+    mask = np.finfo(np.float32).min
+    scores = np.array([[1, 2, mask], [4, 3, mask], [1, 3, mask]], np.float32)
+    gate = _make_gate(scores, np.array([1, 0, 1]))
+    file = np.where(scores == mask, mask * np.float32(1 - 2**-8), scores)
+    (loss,) = gate.measure(Mock(**{"run.return_value": {"y": file}})).losses
+    assert loss.largest == 0.0
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_output_without_a_finite_number_is_an_infinite_loss(value: float) -> None:
     scores = np.full((3, 2), value, np.float32)

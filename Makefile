@@ -106,9 +106,9 @@ peers: install  ## build the environments of the servers and the runtime that ou
 bench-providers: install  ## measure --provider auto on twenty nets (the extra openvino; peers if there are; 15 minutes, what is missing by another run)
 	$(BIN)/python -m benchmarks.providers --peer $(PEERS)/openvino/bin/python
 
-bench-forms: install  ## measure every exact form by each provider on one and on two threads, and bfloat16 (the extra openvino)
+bench-forms: install  ## measure every exact form by each provider on one and on two threads, and 16-bit floats (the extra openvino)
 	$(BIN)/python -m benchmarks.provider_forms
-	$(BIN)/python -m benchmarks.bfloat16
+	$(BIN)/python -m benchmarks.provider_precision
 
 bench-front: install  ## measure loss over time between float32 and static int8 on two nets, and draw one (4 minutes)
 	$(BIN)/python -m benchmarks.front

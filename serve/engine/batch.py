@@ -11,7 +11,7 @@ import onnxruntime as ort
 
 from serve.engine.errors import EngineError, RunFailedError
 from serve.engine.joining import join_requests, split_rows
-from serve.engine.loop_calls import LoopCalls
+from serve.engine.loop_calls import LoopCalls, PlainLoopCalls
 from serve.engine.model import ServedModel
 from serve.engine.providers import make_run_options
 from serve.engine.signature import Array
@@ -33,7 +33,7 @@ class QueuedRequest:
     future: asyncio.Future[list[Array]]
     arrived: float
     """By `perf_counter`."""
-    loop_calls: LoopCalls
+    loop_calls: LoopCalls | PlainLoopCalls
     """Those of the future's event loop."""
     join_key: JoinKey | None = None
     """None where it runs alone."""

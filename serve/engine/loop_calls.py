@@ -5,6 +5,7 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 
 class LoopCalls:
@@ -16,7 +17,10 @@ class LoopCalls:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """For calls on this loop, on whose thread it is made, until the loop is closed."""
+        """For calls on this loop, on whose thread it is made, until the loop is closed.
+
+        Raises OSError where the process has no file handle left.
+        """
         self._calls: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
         self._descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         weakref.finalize(self, os.close, self._descriptor)
@@ -36,3 +40,16 @@ class LoopCalls:
         finally:
             if self._calls:  # the one before has failed, which the loop reports
                 os.eventfd_write(self._descriptor, 1)
+
+
+class PlainLoopCalls:
+    """The same by the loop's own means, which take no file handle."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """For calls on this loop until it is closed."""
+        self._loop = loop
+
+    def call_soon(self, call: Callable[..., None], *arguments: object) -> None:
+        """Make the call on the loop, unless that is closed; from any thread."""
+        with suppress(RuntimeError):  # it is closed
+            self._loop.call_soon_threadsafe(call, *arguments)

@@ -15,7 +15,7 @@ from serve.engine.batch import QueuedRequest, RunResult, make_join_key
 from serve.engine.cores import CoreCounts
 from serve.engine.errors import DeadlineExceededError, EngineError, ModelUnavailableError, QueueFullError
 from serve.engine.joining import count_rows
-from serve.engine.loop_calls import LoopCalls
+from serve.engine.loop_calls import LoopCalls, PlainLoopCalls
 from serve.engine.model import ServedModel
 from serve.engine.run_threads import RunThreads
 from serve.engine.signature import Array, count_elements
@@ -124,10 +124,13 @@ class RunQueue:
         self.stop()
         self._threads.close()
 
-    def _calls_on(self, loop: asyncio.AbstractEventLoop) -> LoopCalls:
+    def _calls_on(self, loop: asyncio.AbstractEventLoop) -> LoopCalls | PlainLoopCalls:
         calls = self._loop_calls.get(loop)
         if calls is None:
-            calls = self._loop_calls[loop] = LoopCalls(loop)
+            try:
+                calls = self._loop_calls[loop] = LoopCalls(loop)
+            except OSError:  # connections have every file handle: the next request tries again
+                return PlainLoopCalls(loop)
         return calls
 
     def _requests(self) -> Iterator[QueuedRequest]:

@@ -11,18 +11,21 @@ from typing import Any, TypeAlias
 import pytest
 import uvloop
 
-from serve.engine.loop_calls import LoopCalls
+from serve.engine.loop_calls import LoopCalls, PlainLoopCalls
 
 Runner: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
+@pytest.mark.parametrize("kind", [LoopCalls, PlainLoopCalls])
 @pytest.mark.parametrize("runner", [asyncio.run, uvloop.run])
-def test_calls_from_threads_are_made_in_their_order(runner: Runner) -> None:
+def test_calls_from_threads_are_made_in_their_order(
+    runner: Runner, kind: type[LoopCalls | PlainLoopCalls]
+) -> None:
     threads, numbers = range(4), range(100)
     made: list[tuple[int, int]] = []
 
     async def wait() -> None:
-        calls, loop_thread = LoopCalls(asyncio.get_running_loop()), threading.get_ident()
+        calls, loop_thread = kind(asyncio.get_running_loop()), threading.get_ident()
         left = asyncio.Semaphore(0)
 
         def note(thread: int, number: int) -> None:
@@ -59,10 +62,13 @@ def test_a_call_that_fails_leaves_the_others() -> None:
     assert [type(error) for error in reported] == [ValueError]
 
 
+@pytest.mark.parametrize("kind", [LoopCalls, PlainLoopCalls])
 @pytest.mark.parametrize("runner", [asyncio.run, uvloop.run])
-def test_a_closed_loop_is_called_no_more_and_leaves_no_descriptor(runner: Runner) -> None:
-    async def make() -> LoopCalls:
-        return LoopCalls(asyncio.get_running_loop())
+def test_a_closed_loop_is_called_no_more_and_leaves_no_descriptor(
+    runner: Runner, kind: type[LoopCalls | PlainLoopCalls]
+) -> None:
+    async def make() -> LoopCalls | PlainLoopCalls:
+        return kind(asyncio.get_running_loop())
 
     gc.collect()
     before = len(list(Path("/proc/self/fd").iterdir()))

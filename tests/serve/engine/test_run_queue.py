@@ -1,6 +1,8 @@
 import asyncio
 import contextlib
+import errno
 import gc
+import os
 import weakref
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,20 @@ def test_a_full_queue_refuses_with_a_retry_time(
     assert [type(answer) for answer in got] == [dict, dict, dict, QueueFullError, QueueFullError]
     assert str(got[3]).startswith("model `double` version `1` has 2 requests waiting, which is its limit")
     assert got[3].retry_after_seconds >= 1
+
+
+def test_requests_are_answered_where_no_file_handle_is_left(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    put(tmp_path, models.DOUBLE)
+    engine = opened(concurrency=1)
+    gate = Gate(engine.model("double"), monkeypatch)
+    monkeypatch.setattr(os, "eventfd", fail)
+    answers = asyncio.run(run_behind(engine, gate, "double", ROW, ROW))
+    assert [type(answer) for answer in answers] == [dict, dict]
 
 
 @pytest.mark.parametrize(

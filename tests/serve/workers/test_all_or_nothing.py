@@ -1,7 +1,7 @@
 """Changes that one worker of a real server cannot make: only that process has the fault."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.serve import models
-from tests.serve.workers.running import WORKERS, children, connections, workers
+from tests.serve.workers.running import WORKERS, Connection, children, connections, workers
 from tests.waiting import until
 
 TRIPLE = "triple (float[N, 3] x) => (float[N, 3] y) { d = Add(x, x) y = Add(d, x) }"
@@ -48,9 +48,14 @@ def test_an_alias_that_one_worker_cannot_change_stays_for_all(folder: Path, tmp_
                 status, answer = client.ask(ALIAS, body, method)
                 assert status >= 400
                 assert answer["error"].endswith("a worker refused this, which is undone where it was done")
-                assert [client.infer()[1]["model_version"] for client in clients] == [before] * len(clients)
+                assert_served(clients, before)
             assert client.ask(ALIAS, body, method)[0] == 200
-            assert [client.infer()[1]["model_version"] for client in clients] == [after] * len(clients)
+            assert_served(clients, after)
+
+
+def assert_served(clients: Sequence[Connection], version: str) -> None:
+    answers = [client.infer()[1] for client in clients]
+    assert [answer.get("model_version", answer) for answer in answers] == [version] * len(clients)
 
 
 @pytest.mark.slow

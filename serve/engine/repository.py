@@ -1,5 +1,6 @@
 """The models folder: which files are models, and what shows that a version's files have changed."""
 
+import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,8 @@ SUFFIX = ".onnx"
 TOKENIZER_FILE = "tokenizer.json"
 # Beside a model's versions: the names of its classes, and its tokenizer.
 DESCRIBING = (".json", ".txt")
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What the process lacks for a moment says nothing about a folder that it could not read."""
 MAX_FILES = 1000
 MAX_DEPTH = 4
 
@@ -129,6 +132,8 @@ def _find_versions(path: Path) -> Iterator[ModelFile]:
             Path(member) for member in os.scandir(path) if VERSION.fullmatch(member.name) and member.is_dir()
         ]
     except OSError as error:
+        if error.errno in SHORTAGES:
+            raise
         # A disk's own `lost+found`, for example, is not a model.
         if not problem:
             problem = f"its folder cannot be read: {error.strerror}"

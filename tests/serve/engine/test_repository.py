@@ -70,6 +70,20 @@ def test_an_unreadable_folder_affects_only_its_model(tmp_path: Path, monkeypatch
     assert (open_one.name, open_one.problem) == ("b", "")
 
 
+@pytest.mark.parametrize("number", repository.SHORTAGES)
+def test_a_folder_that_the_process_lacks_something_to_read_is_no_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    put(tmp_path, "a", b"", "2")
+
+    def fail(path: Path) -> Iterator[os.DirEntry[str]]:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(RepositoryError, match="cannot be read"):
+        find_models(tmp_path)
+
+
 def test_a_missing_folder_is_an_error_and_an_empty_one_is_empty(tmp_path: Path) -> None:
     assert find_models(tmp_path) == []
     with pytest.raises(RepositoryError, match="does not exist"):

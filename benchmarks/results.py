@@ -58,12 +58,21 @@ def describe_machine(packages: Sequence[str] = ("torch", "onnxruntime", "numpy")
     return f"Measured on {_find_processor()}, Python {platform.python_version()}, {versions}."
 
 
+def has_amx() -> bool:
+    """Whether the processor multiplies tiles in 8 and 16 bits: others of its name take far longer."""
+    return any("amx_tile" in flags for flags in _read_processors("flags"))
+
+
 def _find_processor() -> str:
     """The processor's name and how many of its threads there are here."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    # Processors of one name are several times as fast in 8 and 16 bits with it.
-    matrices = " with AMX" if any(line.startswith("flags") and "amx_tile" in line for line in lines) else ""
+    models = _read_processors("model name")
     if not models:
         return platform.processor() or platform.machine()
-    return f"{models[0]}{matrices}, {len(models)} threads"
+    return f"{models[0]}{' with AMX' if has_amx() else ''}, {len(models)} threads"
+
+
+def _read_processors(field: str) -> list[str]:
+    """The field of each thread of the processor; empty where the system does not say it."""
+    path = Path("/proc/cpuinfo")
+    pairs = [line.partition(":") for line in path.read_text().splitlines()] if path.exists() else []
+    return [value.strip() for name, _, value in pairs if name.strip() == field]

@@ -2,7 +2,7 @@
 
 Five networks, random weights but for the first: `python -m benchmarks.int8 --peer PYTHON`, an interpreter
 with nncf, onnx, onnxruntime and openvino, which times all files in turns in one process, one thread. Prints a
-table and writes docs/results/int8.{md,json}.
+table and writes docs/results/int8.{md,json}, or int8_amx.{md,json} on a processor with AMX.
 """
 
 import json
@@ -25,7 +25,7 @@ from adaptive_act import ACTIVATIONS, PReLU, swap
 from benchmarks.models.iresnet import FACE, iresnet18
 from benchmarks.models.resnet import resnet18
 from benchmarks.real_subjects import settle_statistics
-from benchmarks.results import publish
+from benchmarks.results import has_amx, publish
 from convert.artefact.file import serialise
 from convert.model_io.inputs import parse_input
 from convert.model_io.samples import SampleSet
@@ -47,7 +47,8 @@ NOTES = (
     "Time of one sample over float32 by ONNX Runtime, one thread, by the processor's time, medians of turns. "
     "Errors: root mean square and largest difference to float64, as shares of the outputs' scale, on other "
     "samples than the calibration's. Weights are random but for the CNN, trained on digits. No layer is kept "
-    "in float. Each runtime has the float32 graph that is optimised for it, rounded by us or by NNCF. "
+    "in float. Each runtime has the float32 graph that is optimised for it, rounded by us or by NNCF, by its "
+    "preset MIXED and, as `nncf symmetric`, PERFORMANCE. "
     "OpenVINO is its own runtime: its plug-in for ONNX Runtime runs on processors of Intel only."
 )
 
@@ -70,7 +71,8 @@ def main(
             [peer, script, folder], stdout=subprocess.PIPE, check=True, env={"OMP_NUM_THREADS": "1"}
         )
     results = json.loads(done.stdout.splitlines()[-1])
-    publish("int8", "int8 beside NNCF", _make_table(results), {"seconds": seconds, "rows": results}, NOTES)
+    name, title = ("int8_amx", "int8 beside NNCF, with AMX") if has_amx() else ("int8", "int8 beside NNCF")
+    publish(name, title, _make_table(results), {"seconds": seconds, "rows": results}, NOTES)
 
 
 def make_images(count: int, size: int, seed: int) -> Tensor:

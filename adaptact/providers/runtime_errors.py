@@ -1,4 +1,7 @@
-"""What ONNX Runtime, or a provider in it, raises on a graph that it cannot load or run."""
+"""What ONNX Runtime, or a provider in it, raises on a graph that it cannot load or run.
+
+Importing this module, unlike the others of the package, loads ONNX Runtime.
+"""
 
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 

@@ -71,7 +71,7 @@ def test_an_unreadable_folder_affects_only_its_model(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("number", repository.SHORTAGES)
-def test_a_folder_that_the_process_lacks_something_to_read_is_no_damaged_one(
+def test_a_shortage_of_handles_or_memory_is_no_damaged_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     put(tmp_path, "a", b"", "2")

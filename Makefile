@@ -42,7 +42,7 @@ test: install  ## lint, type-check and run every test
 pytest: install  ## run every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-quick: install  ## run most tests, for the loop of a day (5 minutes)
+quick: install  ## run most tests, for the loop of a day (3 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 browser-test: install  ## test the console in the system's Chromium (package chromium; 4 minutes)

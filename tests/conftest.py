@@ -1,6 +1,7 @@
 """Settings of the whole suite."""
 
 import gc
+import logging
 import os
 from collections.abc import Iterator, Sequence
 
@@ -15,6 +16,9 @@ settings.load_profile("patient")
 
 # Commands speak the language of the environment: here English, whatever the developer's is.
 os.environ["LC_ALL"] = "C.UTF-8"
+
+# Set here and not for each test: torch and transformers have a thousand loggers, which forget theirs at each.
+logging.getLogger().setLevel(logging.INFO)
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # As many processes as cores run already: threads of their own would only wait for each other.
@@ -41,7 +45,6 @@ def _share(part: Sequence[pytest.Item], worker: int, workers: int) -> Sequence[p
 
 def pytest_collection_finish() -> None:
     """From here on the collector passes over what was imported and collected."""
-    gc.collect()
     gc.freeze()
     gc.enable()
 

@@ -57,6 +57,7 @@ def _room(path: Path, package: str) -> str:
     return path.relative_to(ROOT / package).parts[0].removesuffix(".py")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ROOMS)
 def test_every_room_is_listed(package: str) -> None:
     rooms = {_room(path, package) for path, _ in _modules(package)} - {"__init__", "__main__"}

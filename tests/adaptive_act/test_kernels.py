@@ -176,6 +176,7 @@ def test_a_bound_without_gradient_gets_none() -> None:
     assert high.grad == 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:.*should not be instantiated:DeprecationWarning"
 )  # of torch, within torch

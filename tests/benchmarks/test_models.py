@@ -45,6 +45,7 @@ def test_fsrcnn_has_the_weights_that_its_paper_counts() -> None:
     assert sum(layer.weight.numel() for layer in layers) == 12_464
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "given", "made"),
     [

@@ -6,8 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
+import pytest
 
 from serve.rest.console import read_console
 
@@ -42,8 +41,13 @@ def test_the_libraries_are_those_of_their_bill_of_materials() -> None:
     assert listed == files
 
 
+@pytest.mark.slow
 def test_the_bill_of_materials_is_cyclonedx() -> None:
     text = (ROOM / "vendor" / "libraries.cdx.json").read_text()
+    # Imported here: their grammars take a second, which every process that collects the tests would spend.
+    from cyclonedx.schema import SchemaVersion  # noqa: PLC0415
+    from cyclonedx.validation.json import JsonStrictValidator  # noqa: PLC0415
+
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
 
 

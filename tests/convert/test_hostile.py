@@ -355,6 +355,7 @@ def test_it_is_refused_in_bounded_memory_and_time(tmp_path: Path, kind: str) -> 
     assert any(part in found.message for part in reason.split("|")), found.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_graph_is_refused_in_bounded_memory_and_time(tmp_path: Path, kind: str) -> None:
     (tmp_path / "real.data").write_bytes(bytes(48))

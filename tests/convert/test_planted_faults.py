@@ -110,6 +110,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_rule_is_found_and_named_with_its_layer(
     name: str, original: Original, whole: ir.Model

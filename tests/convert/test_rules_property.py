@@ -152,6 +152,7 @@ def test_any_piecewise_linear_function_computes_the_same(text: str) -> None:
     assert not optimise(optimised.model).firings
 
 
+@pytest.mark.slow
 @settings(max_examples=60, derandomize=True, deadline=None, database=None)
 @given(draw_graphs(IMAGE, WIDE))
 def test_the_rules_leave_nothing_to_do(text: str) -> None:

@@ -35,6 +35,7 @@ def test_the_runbook_says_what_to_do_at_every_alert() -> None:
     assert set(re.findall(r"^## (Adaptact\w+)$", page, re.M)) == ALERTS
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian's package prometheus) is not installed")
 def test_alerts_fire_when_they_should_and_not_before() -> None:
     done = subprocess.run(

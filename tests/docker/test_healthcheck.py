@@ -87,6 +87,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return write_certificates(tmp_path_factory.mktemp("certificates"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client_ca", [False, True])
 def test_a_server_that_speaks_tls_is_asked_over_tls(
     certificates: Certificates, tmp_path: Path, client_ca: bool

@@ -15,8 +15,7 @@ import pytest
 from tests.docs.page import PAGES, ROOT, RUN, SHOWN, find_previous, read_blocks
 from tests.docs.reader import follow
 
-SUITE = {"README", "operating", "serving", "models", "grpc", "client", "observability", "security"}
-SUITE |= {"swapping", "training", "explaining"}
+SUITE = {"README", "operating", "models", "client", "swapping", "training"}
 # So many blocks have a reason not to be run: they need Docker, install packages or take long.
 NOT_RUN = {
     "README.md": 2,

@@ -171,6 +171,7 @@ def serve(folder: Path, *arguments: str) -> int:
     return done.returncode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", [f"{QUOTED} = 1", f"grpc_port = {QUOTED}", f"log_level = {QUOTED}", f"models = {TEXT}"]
 )

@@ -119,6 +119,7 @@ def test_a_client_with_a_certificate_is_answered(
         assert _call(port, files, "client") == b"\x08\x01"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", [None, "stranger"])
 def test_any_other_client_is_refused(
     mutual: tuple[ServerProcess, int], files: Certificates, client: str | None

@@ -23,6 +23,7 @@ def catalogue() -> Catalog:
     return update_catalogue(find_messages(), read_catalogue())
 
 
+@pytest.mark.slow
 def test_the_committed_files_are_those_that_the_tool_writes(catalogue: Catalog) -> None:
     differing = [path.name for path, content in render(catalogue).items() if path.read_bytes() != content]
     assert differing == [], "run `make languages`"

@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tools.sbom import PAGE, list_licences, read_environment, write_page
 
 LICENCES = [
@@ -28,6 +30,7 @@ def test_a_package_of_two_parts_has_one_row() -> None:
     assert "| numpy | 2.0 | MIT | server, converter |\n" in write_page({"server": bill, "converter": bill})
 
 
+@pytest.mark.slow
 def test_an_environment_is_read_whole(tmp_path: Path) -> None:
     """Two packages of this name and version, one of which says nothing of itself but that."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)

@@ -54,6 +54,7 @@ def test_a_frozen_fixed_point_repeats_the_baseline() -> None:
     assert (frozen.score, frozen.curves) == (plain.score, plain.curves)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", get_args(Optimizer))
 @pytest.mark.parametrize("schedule", get_args(Schedule))
 def test_it_learns(optimizer: str, schedule: str) -> None:

@@ -35,6 +35,7 @@ def test_p_is_at_its_smallest_when_every_seed_agrees() -> None:
     assert found.p == found.smallest_p == 2 / 2**5
 
 
+@pytest.mark.slow
 def test_sampled_patterns_agree_with_an_exact_test() -> None:
     values = RNG.normal(0.3, 1, 40).tolist()
     found = statistics.paired(values, [0.0] * 40)

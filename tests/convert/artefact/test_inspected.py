@@ -144,6 +144,7 @@ def newest(source: Path) -> Path:
     return destination
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", OPSETS)
 def test_the_file_has_the_opset_and_a_fitting_format(newest: Path, tmp_path: Path, opset: int) -> None:
     convert(newest, tmp_path / "m.onnx", opset=opset)

@@ -65,6 +65,7 @@ def _run(model: ir.Model, array: np.ndarray) -> np.ndarray:
     return np.asarray(result)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_rounded_file_is_standard_smaller_and_close(name: str, method: str) -> None:
@@ -134,6 +135,7 @@ def test_the_outputs_are_not_rounded_to_steps() -> None:
     assert len(np.unique(result)) > 4 * 256
 
 
+@pytest.mark.slow
 def test_a_clamp_that_rounding_repeats_is_removed() -> None:
     model, spec, graph = build_network("relu")
     rounded = _quantise("relu", "static")
@@ -166,6 +168,7 @@ def test_dynamic_convolutions_round_only_their_weights() -> None:
         assert np.all(np.abs(whole.reshape(len(whole), -1).astype(int)).max(1) == 127)
 
 
+@pytest.mark.slow
 def test_an_activation_that_rounds_badly_stays_in_float() -> None:
     whole = _quantise("cube", "static", BudgetOptions(max_error=1, min_agreement=0))
     options = BudgetOptions(max_error=whole.losses.largest * 0.25, min_agreement=0)

@@ -36,6 +36,7 @@ def test_statistics_are_those_of_the_values(name: str) -> None:
     assert counted == [1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [1, 4])
 def test_corrected_biases_give_the_exact_means(groups: int) -> None:
     torch.manual_seed(0)

@@ -94,6 +94,7 @@ class _Outliers(nn.Module):
         return sums
 
 
+@pytest.mark.slow
 def test_a_smoothed_graph_gives_the_same_results() -> None:
     graph = optimise_model(_Outliers().eval(), TOKENS).model
     before = serialise(graph)

@@ -84,6 +84,7 @@ def _compute(model: nn.Module, x: Array) -> Array:
     return result
 
 
+@pytest.mark.slow
 def test_for_openvino_only_what_layers_read_is_rounded() -> None:
     network = build_network("images")
     for_openvino = _make_scheme(network, "openvino").round(())
@@ -95,6 +96,7 @@ def test_for_openvino_only_what_layers_read_is_rounded() -> None:
     assert np.abs(_run(for_openvino, x) - expected).max() < 0.05 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_for_openvino_a_layer_before_a_float_place_is_rounded() -> None:
     network = build_network("images")
     for provider, count in (("openvino", 1), ("cpu", 2)):
@@ -104,6 +106,7 @@ def test_for_openvino_a_layer_before_a_float_place_is_rounded() -> None:
         assert before - after == count
 
 
+@pytest.mark.slow
 def test_a_bias_before_a_concat_reaches_openvino() -> None:
     require_openvino()
     network = build_patches()

@@ -18,6 +18,7 @@ from tests.convert.models import optimise_model
 from tests.convert.precision.networks import as_own_samples, build_network, make_samples
 
 
+@pytest.mark.slow
 def test_the_method_that_loses_least_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     _, spec, graph = build_network("rows")
     x = make_samples(spec, 64)
@@ -62,6 +63,7 @@ def test_few_and_uneven_sets_are_compared_too() -> None:
     assert all(scheme.is_rounding(()) for scheme in schemes)
 
 
+@pytest.mark.slow
 def test_a_large_batch_is_compared_whole() -> None:
     torch.manual_seed(0)
     spec = parse_input("tokens:float32[80,3,16]")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.convert.sources.fuzz import READERS
 
-COUNT = int(os.environ.get("ADAPTACT_FUZZ", "25"))
+COUNT = int(os.environ.get("ADAPTACT_FUZZ", "12"))
 SECONDS = 240 + COUNT
 
 

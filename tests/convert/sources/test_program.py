@@ -88,6 +88,7 @@ def test_named_types_become_float64() -> None:
     torch.testing.assert_close(wide, torch.full((2, 2), 0.4, dtype=torch.float64), rtol=1e-15, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("member", "change", "reason"),
     [

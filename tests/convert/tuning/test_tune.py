@@ -167,6 +167,7 @@ def test_more_time_than_the_cached_result_had_measures_again() -> None:
     assert machine.loaded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

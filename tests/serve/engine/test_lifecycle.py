@@ -244,6 +244,7 @@ def test_an_engine_without_a_model_does_not_start(opened: Opened) -> None:
         opened()
 
 
+@pytest.mark.slow
 def test_only_the_latest_versions_are_served_on_request(tmp_path: Path, opened: Opened) -> None:
     for version in ("1", "2", "3", "10"):
         put_scaling_model(tmp_path, float(version), version)

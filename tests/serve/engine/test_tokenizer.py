@@ -184,6 +184,7 @@ HOSTILE: dict[str, object] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 def test_a_file_that_cannot_be_read_refuses_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object

@@ -98,6 +98,7 @@ def test_experiments_assign_independently_of_each_other() -> None:
     assert stats.chi2_contingency(table).pvalue > LEAST_P
 
 
+@pytest.mark.slow
 def test_a_wider_step_moves_no_enrolled_unit_and_keeps_equal_shares() -> None:
     experiment = make_experiment(candidates=THREE)
     for narrow, wide in pairwise(Assigner(experiment, step) for step in (0.0, *STEPS, 100.0)):

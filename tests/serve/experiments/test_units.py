@@ -108,6 +108,7 @@ def test_the_key_is_made_once_and_private(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == [KEY_FILE]
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_get_the_same_key(tmp_path: Path) -> None:
     with multiprocessing.get_context("fork").Pool(4) as pool:
         keys = pool.map(load_or_make_key, [tmp_path] * 16)

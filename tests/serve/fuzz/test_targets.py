@@ -27,7 +27,7 @@ from tests.serve.fuzz.__main__ import main
 from tests.serve.fuzz.targets import TARGETS
 
 COUNT = int(os.environ.get("ADAPTACT_FUZZ", "60"))
-EXECUTIONS = int(os.environ.get("ADAPTACT_FUZZ", "1500"))
+EXECUTIONS = int(os.environ.get("ADAPTACT_FUZZ", "600"))
 often = settings(max_examples=COUNT, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 MAX_FREE = 2**63
 
@@ -117,6 +117,7 @@ def _scalar(bits: Array) -> Array:
     return bits.reshape(1).view(BFLOAT16).reshape(())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("datatype", DATATYPES, ids=lambda each: each.name)
 @often
 @given(data=st.data())

@@ -65,6 +65,7 @@ def code(raised: Any) -> grpc.StatusCode:
     return raised.value.code()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [b"\xff", b"\x0a\xff", 2**18 * b"\x2a\x00", b"\x0a\x02\xff\xfe"])
 def test_bytes_that_are_no_message_are_refused(alive: Running, data: bytes) -> None:
     with pytest.raises(grpc.RpcError) as raised:

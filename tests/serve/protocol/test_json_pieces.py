@@ -162,6 +162,7 @@ def test_instances_are_read_as_at_once(
     _compare(monkeypatch, _predict, b'{"instances": ' + instances + b', "signature_name": "a"}', window)
 
 
+@pytest.mark.slow
 def test_damaged_texts_are_refused_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(7)
     seeds = [

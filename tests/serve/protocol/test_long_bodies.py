@@ -65,6 +65,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_others_are_answered_meanwhile(
     engine: Engine, repository: Path, monkeypatch: pytest.MonkeyPatch, case: Case

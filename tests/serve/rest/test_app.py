@@ -194,6 +194,7 @@ def test_the_page_and_all_it_is_made_of_come_from_this_server(client: Client) ->
     assert "//" not in re.sub(r"<!--.*?-->", "", page).replace("http://www.w3.org", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "parameters"),
     [

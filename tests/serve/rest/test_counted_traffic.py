@@ -226,6 +226,7 @@ def test_every_request_of_both_doors_is_a_line_of_the_log(busy: Busy) -> None:
     assert {line["caller"] for line in lines} == {"127.0.0.1"}
 
 
+@pytest.mark.slow
 def test_an_answer_carries_the_id_of_its_line(busy: Busy) -> None:
     for path, body in ((INFER, rows(1)), (INFER, {}), ("/v2/models/nope", None)):
         answer = httpx.request(

@@ -96,6 +96,7 @@ def test_results_hold_verdict_and_sentence_in_both_languages(served: Served) -> 
     assert japanese["sentence"] != english["sentence"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("document", "status", "text"),
     [
@@ -165,6 +166,7 @@ def test_a_receipt_names_only_the_most_frequent_unknown_metrics(served: Served) 
     assert receipt["unknown_metrics"][0] == {"metric": "m0", "count": 3, "suggestion": None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("outcome", "text"),
     [

@@ -87,6 +87,7 @@ def test_an_experiment_that_runs_is_planned_by_its_own_units(planned: Planned) -
     assert plan["assumptions"]["units_per_day"] == pytest.approx(96, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("document", "query", "status"),
     [

@@ -17,7 +17,7 @@ from tests.serve.process import ServerProcess
 
 COMMAND = Path(sys.executable).with_name("schemathesis")
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-COUNT = int(os.environ.get("ADAPTACT_FUZZ", "15"))
+COUNT = int(os.environ.get("ADAPTACT_FUZZ", "8"))
 SECONDS = 120 + 20 * COUNT
 OPERATIONS = 30  # at least, so that a document that lost its paths is noticed
 SECRET = "a-key-with-every-role"

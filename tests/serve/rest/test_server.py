@@ -280,6 +280,7 @@ def test_a_client_that_waits_to_be_told_to_go_on_is_told(server: ServerProcess) 
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
 
+@pytest.mark.slow
 def test_a_long_answer_arrives_whole(server: ServerProcess) -> None:
     rows = 300_000
     entry = {

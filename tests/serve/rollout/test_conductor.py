@@ -123,6 +123,7 @@ def test_a_step_is_held_until_enough_units_have_come(store: Store) -> None:
     assert running.registry.read("exp").phase.step_percent == 1
 
 
+@pytest.mark.slow
 def test_a_better_candidate_is_promoted_where_so_defined(store: Store) -> None:
     metrics = [{"name": "m", "kind": "mean", "is_primary": True}]
     running = Running(store, "start", "advance", metrics=metrics, auto_promote=True)

@@ -92,6 +92,7 @@ def test_a_verdict_is_shown_with_its_closing_interval(
     assert all(word in shown for word in words)
 
 
+@pytest.mark.slow
 def test_every_answer_fits_a_terminal_and_may_be_silent(
     served: Served, run: Run, file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_plan_says_what_is_needed_and_defines_nothing(
     assert run("plan", file, "--power", 0.1) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
 def test_feedback_is_sent_in_parts_and_again_without_harm(
     kind: str, served: Served, run: Run, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
@@ -189,6 +191,7 @@ def _write_rows(kind: str, rows: list[dict[str, Any]]) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_a_report_is_written(served: Served, run: Run, file: Path, tmp_path: Path, capsys: Capture) -> None:
     run("define", file)
     look_at(served)
@@ -220,6 +223,7 @@ def test_a_store_is_backed_up_while_it_is_used_and_restored(
     assert "is not empty" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_logged_requests_are_written_with_their_labels(
     served: Served, run: Run, file: Path, tmp_path: Path, capsys: Capture
 ) -> None:

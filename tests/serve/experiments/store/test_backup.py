@@ -132,6 +132,7 @@ def _empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [_change_a_value, _delete_a_row, _cut, _overwrite, _empty])
 def test_a_damaged_backup_is_refused_and_leaves_the_store_empty(tmp_path: Path, damage: Any) -> None:
     source, target = open_store(tmp_path / "source"), open_store(tmp_path / "target")

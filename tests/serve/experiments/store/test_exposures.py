@@ -179,6 +179,7 @@ def _note_both(writer: ExposureWriter, number: int) -> None:
     writer.note_inference(handle, unit(number % 100), Inference(f"{number}", number, 1))
 
 
+@pytest.mark.slow
 def test_workers_that_write_at_once_lose_no_row(store: Store, where: str) -> None:
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=_work, args=(where, number, _note_both)) for number in range(4)]

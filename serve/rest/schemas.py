@@ -67,6 +67,13 @@ DATA = _list({}, description="The values in row-major order, flat or nested.")
 SIZE: Schema = {"type": "integer", "minimum": 0, "description": "Bytes of this tensor after the JSON."}
 FLAG: Schema = {"type": "boolean"}
 PARAMETER: Schema = {"type": ["string", "number", "boolean"]}
+
+
+def _parameters(**properties: Schema) -> Schema:
+    """Those of a request, an input or an output that is asked for; null stands for none."""
+    return {"type": ["object", "null"], "properties": properties, "additionalProperties": PARAMETER}
+
+
 WHOLE: Schema = {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER}
 TIMEOUT: Schema = WHOLE | {
     "description": "Microseconds that the request may wait for its turn; 0 for as long as the model's own.",
@@ -81,24 +88,26 @@ INPUT = _object(
     shape=SHAPE,
     datatype=DATATYPE,
     data=DATA,
-    parameters=_object([], binary_data_size=SIZE),
+    parameters=_parameters(binary_data_size=SIZE),
 ) | {
     "description": "With either `data` or the parameter `binary_data_size`.",
     "oneOf": [
         {"required": ["data"]},
-        {"required": ["parameters"], "properties": {"parameters": {"required": ["binary_data_size"]}}},
+        {
+            "required": ["parameters"],
+            "properties": {"parameters": {"type": "object", "required": ["binary_data_size"]}},
+        },
     ],
 }
 REQUESTED = _object(
     ["name"],
     name=STRING,
-    parameters=_object([], binary_data=FLAG, classification=CLASSIFICATION)
-    | {"additionalProperties": PARAMETER},
+    parameters=_parameters(binary_data=FLAG, classification=CLASSIFICATION),
 )
 REQUEST = _object(
     ["inputs"],
     id=STRING,
-    parameters=_object([], binary_data_output=FLAG, timeout=TIMEOUT) | {"additionalProperties": PARAMETER},
+    parameters=_parameters(binary_data_output=FLAG, timeout=TIMEOUT),
     inputs=_list(INPUT),
     outputs=_list(REQUESTED),
 )
@@ -198,20 +207,16 @@ INDEX = _optional(_object([], ready=FLAG))
 LOAD = _optional(
     _object(
         [],
-        parameters=_object(
-            [],
+        parameters=_parameters(
             config={
                 "type": "string",
                 "description": "A configuration as JSON in a text, by the names of the reply of `/config` "
                 "or by those of `config.toml`.",
             },
-        )
-        | {"additionalProperties": PARAMETER},
+        ),
     )
 )
-UNLOAD = _optional(
-    _object([], parameters=_object([], unload_dependents=FLAG) | {"additionalProperties": PARAMETER})
-)
+UNLOAD = _optional(_object([], parameters=_parameters(unload_dependents=FLAG)))
 ALIAS: Schema = {"requestBody": _body({"application/json": {"schema": _object(["version"], version=STRING)}})}
 DEFINITION: Schema = {
     "requestBody": _body(

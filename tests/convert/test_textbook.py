@@ -172,7 +172,7 @@ def test_textbook_code_reaches_the_cheapest_form(name: str, forms: Optimised) ->
 
 # What the older exporter has no operator for, and what it writes in a way that no rule sees through yet.
 UNWRITTEN = ("BLU", "MPELU", "PWLU", "SquarePlus")
-OTHERWISE = ("DYReLU", "DynActivation", "MetaACON")
+OTHERWISE = ("DYReLU", "MetaACON")
 WRITTEN = [name for name in ACTIVATIONS if name not in UNWRITTEN]
 
 
@@ -199,12 +199,12 @@ def test_each_activation_per_channel_passes_parity(written: SideBySideTextbook, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WRITTEN)
-def test_the_older_exporter_reaches_the_same_operators(name: str, both: tuple[Optimised, Optimised]) -> None:
+def test_the_older_exporter_reaches_the_same_operators(both: tuple[Optimised, Optimised]) -> None:
+    """A test for each would be shared out to processes that export them all again."""
     (operators, far), (older, older_far) = both
-    assert max(far[name], older_far[name]) <= 1e-5
-    if name not in OTHERWISE:
-        assert older[name] == operators[name]
+    assert {name: far[name] for name in WRITTEN if not max(far[name], older_far[name]) <= 1e-5} == {}
+    different = {name: older[name] for name in WRITTEN if older[name] != operators[name]}
+    assert different.keys() == set(OTHERWISE)
 
 
 @pytest.mark.parametrize("name", UNWRITTEN)

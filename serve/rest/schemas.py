@@ -82,6 +82,7 @@ CLASSIFICATION: Schema = WHOLE | {
     "description": "So many of the highest scores as `value:index:class`, in place of the output.",
 }
 
+SIZE_NEEDED: Schema = {"type": "object", "required": ["binary_data_size"]}
 INPUT = _object(
     ["name", "shape", "datatype"],
     name=STRING,
@@ -93,10 +94,7 @@ INPUT = _object(
     "description": "With either `data` or the parameter `binary_data_size`.",
     "oneOf": [
         {"required": ["data"]},
-        {
-            "required": ["parameters"],
-            "properties": {"parameters": {"type": "object", "required": ["binary_data_size"]}},
-        },
+        {"required": ["parameters"], "properties": {"parameters": SIZE_NEEDED}},
     ],
 }
 REQUESTED = _object(
@@ -204,18 +202,11 @@ def _optional(schema: Schema) -> Schema:
 
 
 INDEX = _optional(_object([], ready=FLAG))
-LOAD = _optional(
-    _object(
-        [],
-        parameters=_parameters(
-            config={
-                "type": "string",
-                "description": "A configuration as JSON in a text, by the names of the reply of `/config` "
-                "or by those of `config.toml`.",
-            },
-        ),
-    )
-)
+CONFIG: Schema = STRING | {
+    "description": "A configuration as JSON in a text, by the names of the reply of `/config` "
+    "or by those of `config.toml`.",
+}
+LOAD = _optional(_object([], parameters=_parameters(config=CONFIG)))
 UNLOAD = _optional(_object([], parameters=_parameters(unload_dependents=FLAG)))
 ALIAS: Schema = {"requestBody": _body({"application/json": {"schema": _object(["version"], version=STRING)}})}
 DEFINITION: Schema = {

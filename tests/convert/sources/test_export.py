@@ -169,13 +169,19 @@ class Branches(nn.Module):
         if self.kind == "bfloat16":
             return F.linear(x.bfloat16(), self.linear.weight.bfloat16()).float()
         y: Tensor = self.linear(x)
+        if self.kind == "clamp":
+            return y.clamp(-0.25, 1)
         return y * 2 if y.sum().item() > 0 else y
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "reason", "advice"),
-    [("bfloat16", "computes in bfloat16", "model.float()"), ("item", "data-dependent", "torch.where")],
+    [
+        ("bfloat16", "computes in bfloat16", "model.float()"),
+        ("item", "data-dependent", "torch.where"),
+        ("clamp", "aten.clamp", "clamp(-0.25, 1.0)"),
+    ],
 )
 def test_a_refusal_has_a_hint(kind: str, reason: str, advice: str) -> None:
     with pytest.raises(ExportError, match=reason) as refused:

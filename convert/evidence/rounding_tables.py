@@ -5,7 +5,7 @@ from adaptact.languages.recorded import retell
 from adaptact.languages.spoken import say, say_all
 from adaptive_act.explain.wording import format_share
 from convert.evidence.tables import NOTHING, TextTable, join_shares
-from convert.manifest.records import CostRecord, LossRecord, RoundingRecord
+from convert.manifest.records import SYMMETRIC, CostRecord, LossRecord, RoundingRecord
 
 _METHODS = {
     "dynamic": mark("dynamic: no calibration data, so convolutions have 8-bit weights and compute in float"),
@@ -77,7 +77,10 @@ def describe_rounding(precision: str, record: RoundingRecord) -> str:
     if record.calibration_samples is not None:
         parts.append(say(", calibrated on {count}", count=record.calibration_samples))
     if record.ranges_by is not None:
-        parts.append(say(", in ranges {which}", which=say(_RANGES.get(record.ranges_by, record.ranges_by))))
+        by = record.ranges_by.removesuffix(SYMMETRIC)
+        parts.append(say(", in ranges {which}", which=say(_RANGES.get(by, by))))
+        if by != record.ranges_by:
+            parts.append(say(", symmetric around 0"))
     if record.accuracy is not None:
         parts.append(
             say(

@@ -6,6 +6,8 @@ from typing import Literal
 from convert.manifest.front import FrontRecord
 
 Strength = Literal["strong", "weak", "unknown"]
+SYMMETRIC = "-symmetric"
+"""Behind the name of how ranges were chosen where 0 is the middle of those of numbers below and above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,5 +187,5 @@ class RoundingRecord:
     ranges_by: str | None = None
     """How ranges were chosen: least-error, all, percentile, divergence or all-and-room.
 
-    None where calibration data gave none, and in older files.
+    SYMMETRIC may be behind it. None where calibration data gave none, and in older files.
     """

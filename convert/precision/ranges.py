@@ -21,6 +21,8 @@ from convert.precision.distributions import Distribution
 ROOM = 1.2
 """The factor by which a whole range exceeds the data, which rarely hold the extremes that will be met."""
 STEPS = 255
+LEAST_SIGNED, LARGEST_SIGNED = 128, 127
+"""The steps below and above 0 of a symmetric range."""
 POWER = 2
 SHARES = np.linspace(0.1, 1.0, 91)
 """The ends that are tried, as shares of the least and the largest number."""
@@ -87,6 +89,14 @@ def choose_by_divergence(distribution: Distribution) -> tuple[float, float]:
     best = min(reaches, key=lambda reach: _measure_divergence(counts, reach))
     end = largest * (2 * best + 1) / (2 * BINS + 1)
     return max(low, -end), min(high, end)
+
+
+def widen_to_symmetric(low: float, high: float) -> tuple[float, float]:
+    """The least range that holds the given one and where 0 is the middle of 256 steps; as it is from 0 on."""
+    if low >= 0:
+        return low, high
+    step = max(-low / LEAST_SIGNED, high / LARGEST_SIGNED)
+    return -LEAST_SIGNED * step, LARGEST_SIGNED * step
 
 
 NAMES: Mapping[RangeMethod, str] = {

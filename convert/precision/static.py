@@ -21,9 +21,10 @@ from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 
 from convert.graph.nodes import feeds_only, get_constant
+from convert.manifest.records import SYMMETRIC
 from convert.precision.distributions import Distributions
 from convert.precision.int8 import copy_graph, infer_shapes, require_standard, silence
-from convert.precision.ranges import NAMES, RangeMethod, choose_range
+from convert.precision.ranges import NAMES, RangeMethod, choose_range, widen_to_symmetric
 from convert.precision.shifts import Bias, correct_biases, make_rows
 from convert.precision.sites import LINEAR, Ranges, RoundingSite, is_linear
 
@@ -33,6 +34,8 @@ FLOAT_RESULTS = frozenset({"openvino"})
 """The providers that compute layers on 8 bits of which the results are floats."""
 _CHEAP_IN_FLOAT = ("Gemm", "MatMul")
 """The layers that ONNX Runtime computes on 8 bits and gives floats of."""
+_SIGNED = [{"quant_type": QuantType.QInt8}]
+"""Of whole numbers with a sign, 0 stands for 0 in a symmetric range."""
 _CLAMPS = ("Relu", "Clip")
 """Rounding to unsigned numbers clamps too: the library leaves these out where only they read a layer.
 
@@ -55,8 +58,8 @@ class StaticScheme:
         self._gives_floats = provider in FLOAT_RESULTS
         self._graph = infer_shapes(model)
         self._distributions = distributions
-        self._clipped = {node.outputs[0].name for node in model.graph if node.op_type == "Clip"}
-        self._choose_ranges(choose)
+        self._clipped = {node.outputs[0].name or "" for node in model.graph if node.op_type == "Clip"}
+        self._choose_ranges(choose, is_symmetric=False)
         rows = make_rows(model)
         self._unfit = {name for name, bias in rows.items() if bias is None}
         self._biases = {
@@ -67,19 +70,28 @@ class StaticScheme:
         self._clamped = {node.outputs[0].name or "" for node in clamps.values()}
         self._carriers = {*clamps, *_find_carriers(model)}
 
-    def with_ranges(self, choose: RangeMethod) -> "StaticScheme":
-        """The same scheme with ranges that `choose` takes; the two share the graph in memory."""
+    def with_ranges(self, choose: RangeMethod, *, is_symmetric: bool = False) -> "StaticScheme":
+        """The same scheme with ranges that `choose` takes; the two share the graph in memory.
+
+        Symmetric ones hold these, and whole numbers have a sign; but those of numbers from 0 on stay.
+        """
         other = copy(self)
-        other._choose_ranges(choose)
+        other._choose_ranges(choose, is_symmetric=is_symmetric)
         return other
 
-    def _choose_ranges(self, choose: RangeMethod) -> None:
-        self.ranges_by = NAMES.get(choose)
-        # Rounding that replaces a Clip must not end beyond it.
-        self._ranges = {
-            name: choose_range(values) if name in self._clipped else choose(values)
-            for name, values in self._distributions.items()
+    def _choose_ranges(self, choose: RangeMethod, *, is_symmetric: bool) -> None:
+        by = NAMES.get(choose)
+        self.ranges_by = by + SYMMETRIC if by and is_symmetric else by
+        ranges = {name: choose(values) for name, values in self._distributions.items()}
+        self._signed = {
+            name
+            for name, (low, _) in ranges.items()
+            if is_symmetric and low < 0 and name not in self._clipped
         }
+        widened = {name: widen_to_symmetric(*ranges[name]) for name in self._signed}
+        # Rounding that replaces a Clip must not end beyond it.
+        clipped = {name: choose_range(self._distributions[name]) for name in self._clipped & ranges.keys()}
+        self._ranges = ranges | widened | clipped
 
     def is_rounding(self, kept: Collection[RoundingSite]) -> bool:
         """Whether anything is rounded with these sites in float."""
@@ -109,7 +121,7 @@ class StaticScheme:
                 nodes_to_quantize=[*readers, *carriers] or [""],
                 nodes_to_exclude=[],
                 op_types_to_quantize=[*LINEAR, *CARRIERS, *_CLAMPS],
-                extra_options={},
+                extra_options={"TensorQuantOverrides": dict.fromkeys(self._signed, _SIGNED)},
             )
             quantiser.quantize_model()
         graph = require_standard(quantiser.model.model)

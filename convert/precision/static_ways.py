@@ -32,6 +32,8 @@ from convert.precision.static import StaticScheme, list_rounded_values
 METHODS: tuple[RangeMethod, ...] = (choose_range, hold_known, choose_percentile, choose_by_divergence)
 COMPARED_SAMPLES = 64
 """The samples that methods are compared on."""
+FASTER_SYMMETRIC = frozenset({"openvino"})
+"""The providers that take less time, on a processor with AMX, where ranges are symmetric."""
 
 
 def make_static_schemes(
@@ -43,16 +45,21 @@ def make_static_schemes(
 ) -> tuple[StaticScheme, ...]:
     """With the ranges that lose least on the calibration data; and with ranges that hold more than these.
 
+    For a provider that is faster with symmetric ranges, first with those of them that lose least.
     `on_progress` is called with the number of batches that have been run.
     """
     smoothed, _ = smooth(model, sets)
     distributions = measure_distributions(smoothed, list_rounded_values(smoothed), sets, on_progress)
     whole = StaticScheme(smoothed, sites, distributions, hold_all, provider)
-    schemes = [whole.with_ranges(method) for method in METHODS]
     compared = _take_first(sets)
     exact = _run(model, compared)
-    best = min(schemes, key=lambda scheme: _measure_loss(exact, _run(scheme.round(()), compared)))
-    return best, whole
+
+    def choose_best(*, is_symmetric: bool) -> StaticScheme:
+        ways = [whole.with_ranges(method, is_symmetric=is_symmetric) for method in METHODS]
+        return min(ways, key=lambda way: _measure_loss(exact, _run(way.round(()), compared)))
+
+    first = [choose_best(is_symmetric=True)] if provider in FASTER_SYMMETRIC else []
+    return (*first, choose_best(is_symmetric=False), whole)
 
 
 def make_plain_scheme(
@@ -60,7 +67,8 @@ def make_plain_scheme(
 ) -> StaticScheme:
     """A scheme that takes as long as the others to run, made without comparing any."""
     distributions = measure_distributions(model, list_rounded_values(model), sets)
-    return StaticScheme(model, sites, distributions, choose_range, provider)
+    scheme = StaticScheme(model, sites, distributions, choose_range, provider)
+    return scheme.with_ranges(choose_range, is_symmetric=provider in FASTER_SYMMETRIC)
 
 
 def _take_first(sets: Sequence[SampleSet]) -> list[SampleSet]:

@@ -14,6 +14,7 @@ from convert.precision.ranges import (
     choose_percentile,
     choose_range,
     hold_known,
+    widen_to_symmetric,
 )
 
 STEEP = np.random.default_rng(0).laplace(size=20000).astype(np.float32)
@@ -126,3 +127,18 @@ def test_the_divergence_is_the_least() -> None:
     assert high < 0.5 * 40
     chosen = _measure_divergence(numbers, high)
     assert all(chosen <= _measure_divergence(numbers, high * share) for share in (0.7, 0.9, 1.2, 1.5, 1.9))
+
+
+@pytest.mark.parametrize("limits", [(-1.0, 3.0), (-3.0, 1.0), (-2.0, 2.0), (-5.0, 0.0), (-1e-30, 1e30)])
+def test_a_symmetric_range_holds_the_given_one_with_0_in_its_middle(limits: tuple[float, float]) -> None:
+    low, high = widen_to_symmetric(*limits)
+    step = (high - low) / STEPS
+    assert -low / step == pytest.approx(128)
+    slack = 1 + 1e-12
+    assert low * slack <= limits[0] <= limits[1] <= high * slack
+    assert low == pytest.approx(limits[0]) or high == pytest.approx(limits[1])
+
+
+@pytest.mark.parametrize("limits", [(0.0, 3.0), (0.0, 0.0)])
+def test_a_range_from_0_on_is_symmetric_already(limits: tuple[float, float]) -> None:
+    assert widen_to_symmetric(*limits) == limits

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from convert.artefact.file import serialise
+from convert.graph.nodes import get_constant
+from convert.manifest.records import SYMMETRIC
 from convert.model_io.array import Array
 from convert.model_io.inputs import InputSpec, parse_input
 from convert.model_io.runtime import Session
@@ -104,6 +106,47 @@ def test_for_openvino_a_layer_before_a_float_place_is_rounded() -> None:
         site = next(site for site in scheme.sites if site.writers)
         before, after = _count_weights(scheme.round(())), _count_weights(scheme.round([site]))
         assert before - after == count
+
+
+class Clipped(nn.Module):
+    """Layers behind numbers of both signs, numbers from 0 on, and a clip of which the bounds differ."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.third, self.last = nn.Linear(8, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 8] -> [N, 4]."""
+        x = torch.relu(self.second(torch.tanh(self.first(x) + 1)))
+        scores: Tensor = self.last(self.third(x).clamp(-0.25, 1.0))
+        return scores
+
+
+def _find_zero_points(graph: ir.Model) -> dict[str, tuple[int, bool]]:
+    """The whole number that stands for 0, and whether there are negative ones, by the rounded value."""
+    zeros = {}
+    for node in graph.graph:
+        if node.op_type == "QuantizeLinear" and node.inputs[0] is not None:
+            zero = np.asarray(get_constant(node.inputs[2]))
+            zeros[node.inputs[0].name or ""] = (int(zero), zero.dtype == np.int8)
+    return zeros
+
+
+@pytest.mark.parametrize(("provider", "symmetric"), [("cpu", []), ("openvino", [True])])
+def test_ranges_are_symmetric_first_where_they_are_faster(provider: str, symmetric: list[bool]) -> None:
+    """Then whole numbers have a sign, but those that stand for numbers from 0 on, or for a clip's."""
+    spec = parse_input("rows:float32[N,8]")
+    graph = optimise_model(Clipped().eval(), spec).model
+    samples = as_own_samples(make_samples(spec, 64) + 1)
+    schemes = make_static_schemes(graph, find_sites(graph, {}), samples, provider)
+    names = [scheme.ranges_by or "" for scheme in schemes]
+    assert [name.endswith(SYMMETRIC) for name in names] == [*symmetric, False, False]
+    points = [_find_zero_points(scheme.round(())) for scheme in schemes]
+    assert [found["rows"] == found["tanh"] == (0, True) for found in points] == [*symmetric, False, False]
+    assert {found["relu"] for found in points} == {(0, False)}
+    assert len({found["clamp"] for found in points}) == 1
 
 
 @pytest.mark.slow

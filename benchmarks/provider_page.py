@@ -28,8 +28,8 @@ the time of what `auto` chose over that of the better of the two providers with 
 made in another second than the one that judges it. *one for both batches* is what a server would lose that
 keeps one provider for runs of one and of eight rows, by the same rule, to the better one for each.
 torch.compile is measured at batch 1 on one thread, as far as there was time.
-On a processor that is not Intel's, the plug-in was a copy without its check of the maker
-(`ADAPTACT_OPENVINO_LIBRARY`): as published it finds no device there."""
+As published, the plug-in finds no device on a processor that is not Intel's: there a copy without its check
+of the maker is measured (`ADAPTACT_OPENVINO_LIBRARY`)."""
 
 
 def publish_nets(cells: Mapping[str, Cell]) -> None:

@@ -92,10 +92,14 @@ def choose_by_divergence(distribution: Distribution) -> tuple[float, float]:
 
 
 def widen_to_symmetric(low: float, high: float) -> tuple[float, float]:
-    """The least range that holds the given one and where 0 is the middle of 256 steps; as it is from 0 on."""
+    """The least range that holds the given one and where 0 is the middle of 256 steps; as it is from 0 on.
+
+    It ends with the numbers of float32.
+    """
     if low >= 0:
         return low, high
-    step = max(-low / LEAST_SIGNED, high / LARGEST_SIGNED)
+    largest = float(np.finfo(np.float32).max)
+    step = min(max(-low / LEAST_SIGNED, high / LARGEST_SIGNED), largest / LEAST_SIGNED)
     return -LEAST_SIGNED * step, LARGEST_SIGNED * step
 
 

@@ -139,6 +139,13 @@ def test_a_symmetric_range_holds_the_given_one_with_0_in_its_middle(limits: tupl
     assert low == pytest.approx(limits[0]) or high == pytest.approx(limits[1])
 
 
+def test_a_symmetric_range_ends_with_the_numbers_of_float32() -> None:
+    low, high = widen_to_symmetric(-1.0, 3.4e38)
+    assert low == pytest.approx(-float(np.finfo(np.float32).max))
+    assert np.isfinite(np.float32(low))
+    assert high == pytest.approx(-low * 127 / 128)
+
+
 @pytest.mark.parametrize("limits", [(0.0, 3.0), (0.0, 0.0)])
 def test_a_range_from_0_on_is_symmetric_already(limits: tuple[float, float]) -> None:
     assert widen_to_symmetric(*limits) == limits

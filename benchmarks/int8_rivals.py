@@ -1,8 +1,9 @@
 """The same float32 files rounded by NNCF, and all files timed: run by another interpreter, which has NNCF.
 
 `python int8_rivals.py FOLDER` reads `NAME.float32.PROVIDER.onnx` and `NAME.ours.PROVIDER.onnx` for the
-providers `cpu` and `openvino`, and `NAME.npz` (calibration, test and reference) of each network, and prints
-JSON. It needs nncf, onnx, onnxruntime and openvino, and nothing of adaptact's.
+providers `cpu` and `openvino`, `NAME.ours asymmetric.openvino.onnx`, and `NAME.npz` (calibration, test and
+reference) of each network, and prints JSON. It needs nncf, onnx, onnxruntime and openvino, and nothing of
+adaptact's.
 """
 
 import json

@@ -17,7 +17,8 @@ settings.load_profile("patient")
 # Commands speak the language of the environment: here English, whatever the developer's is.
 os.environ["LC_ALL"] = "C.UTF-8"
 
-# Set here and not for each test: torch and transformers have a thousand loggers, which forget theirs at each.
+# Not by pytest's `log_level`, which sets it three times a test: each time a thousand loggers of torch and
+# transformers lose the levels that they have cached.
 logging.getLogger().setLevel(logging.INFO)
 
 if "PYTEST_XDIST_WORKER" in os.environ:

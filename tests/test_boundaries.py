@@ -33,7 +33,7 @@ NOT_LOADED = [
     ),
     (("serve.engine", "serve.observe.observers"), (*SERVER, "opentelemetry", "serve.rest", "serve.grpc")),
     (("serve.protocol.messages",), (*SERVER, "pydantic")),
-    (("serve.cli", "serve.cluster.command"), (*TRAINER, "ray")),
+    (("serve.cluster.command",), (*TRAINER, "ray")),
     (("serve.cli",), (*TRAINER, "ray", "serve.cluster")),
     (("serve.client",), (*SERVER, "convert", "pydantic", "onnxruntime", "orjson", "simdjson", "grpc")),
     (

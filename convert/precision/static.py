@@ -59,7 +59,7 @@ class StaticScheme:
         self._graph = infer_shapes(model)
         self._distributions = distributions
         self._clipped = {node.outputs[0].name or "" for node in model.graph if node.op_type == "Clip"}
-        self._choose_ranges(choose, is_symmetric=False)
+        self._choose_ranges(choose)
         rows = make_rows(model)
         self._unfit = {name for name, bias in rows.items() if bias is None}
         self._biases = {
@@ -70,28 +70,35 @@ class StaticScheme:
         self._clamped = {node.outputs[0].name or "" for node in clamps.values()}
         self._carriers = {*clamps, *_find_carriers(model)}
 
-    def with_ranges(self, choose: RangeMethod, *, is_symmetric: bool = False) -> "StaticScheme":
-        """The same scheme with ranges that `choose` takes; the two share the graph in memory.
-
-        Symmetric ones hold these, and whole numbers have a sign; but those of numbers from 0 on stay.
-        """
+    def with_ranges(self, choose: RangeMethod) -> "StaticScheme":
+        """The same scheme with ranges that `choose` takes; the two share the graph in memory."""
         other = copy(self)
-        other._choose_ranges(choose, is_symmetric=is_symmetric)
+        other._choose_ranges(choose)
         return other
 
-    def _choose_ranges(self, choose: RangeMethod, *, is_symmetric: bool) -> None:
-        by = NAMES.get(choose)
-        self.ranges_by = by + SYMMETRIC if by and is_symmetric else by
-        ranges = {name: choose(values) for name, values in self._distributions.items()}
-        self._signed = {
-            name
-            for name, (low, _) in ranges.items()
-            if is_symmetric and low < 0 and name not in self._clipped
+    def with_symmetric_ranges(self) -> "StaticScheme":
+        """The same scheme with signed whole numbers and a zero point of 0, in ranges that hold these.
+
+        Those of numbers from 0 on, and those of a Clip's results, stay as they are.
+        """
+        other = copy(self)
+        other.ranges_by = self.ranges_by and self.ranges_by + SYMMETRIC
+        other._signed = {
+            name for name, (low, _) in self._ranges.items() if low < 0 and name not in self._clipped
         }
-        widened = {name: widen_to_symmetric(*ranges[name]) for name in self._signed}
+        other._ranges = self._ranges | {
+            name: widen_to_symmetric(*self._ranges[name]) for name in other._signed
+        }
+        return other
+
+    def _choose_ranges(self, choose: RangeMethod) -> None:
+        self.ranges_by = NAMES.get(choose)
+        self._signed: set[str] = set()
         # Rounding that replaces a Clip must not end beyond it.
-        clipped = {name: choose_range(self._distributions[name]) for name in self._clipped & ranges.keys()}
-        self._ranges = ranges | widened | clipped
+        self._ranges = {
+            name: choose_range(values) if name in self._clipped else choose(values)
+            for name, values in self._distributions.items()
+        }
 
     def is_rounding(self, kept: Collection[RoundingSite]) -> bool:
         """Whether anything is rounded with these sites in float."""

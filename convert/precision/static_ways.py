@@ -45,7 +45,8 @@ def make_static_schemes(
 ) -> tuple[StaticScheme, ...]:
     """With the ranges that lose least on the calibration data; and with ranges that hold more than these.
 
-    For a provider that is faster with symmetric ranges, first with those of them that lose least.
+    For a provider that is faster with symmetric ranges, the first of the three has the symmetric ones that
+    lose least.
     `on_progress` is called with the number of batches that have been run.
     """
     smoothed, _ = smooth(model, sets)
@@ -54,12 +55,14 @@ def make_static_schemes(
     compared = _take_first(sets)
     exact = _run(model, compared)
 
-    def choose_best(*, is_symmetric: bool) -> StaticScheme:
-        ways = [whole.with_ranges(method, is_symmetric=is_symmetric) for method in METHODS]
-        return min(ways, key=lambda way: _measure_loss(exact, _run(way.round(()), compared)))
+    def find_best(schemes: Sequence[StaticScheme]) -> StaticScheme:
+        return min(schemes, key=lambda scheme: _measure_loss(exact, _run(scheme.round(()), compared)))
 
-    first = [choose_best(is_symmetric=True)] if provider in FASTER_SYMMETRIC else []
-    return (*first, choose_best(is_symmetric=False), whole)
+    schemes = [whole.with_ranges(method) for method in METHODS]
+    if provider not in FASTER_SYMMETRIC:
+        return find_best(schemes), whole
+    symmetric = [scheme.with_symmetric_ranges() for scheme in schemes]
+    return find_best(symmetric), find_best(schemes), whole
 
 
 def make_plain_scheme(
@@ -68,7 +71,7 @@ def make_plain_scheme(
     """A scheme that takes as long as the others to run, made without comparing any."""
     distributions = measure_distributions(model, list_rounded_values(model), sets)
     scheme = StaticScheme(model, sites, distributions, choose_range, provider)
-    return scheme.with_ranges(choose_range, is_symmetric=provider in FASTER_SYMMETRIC)
+    return scheme.with_symmetric_ranges() if provider in FASTER_SYMMETRIC else scheme
 
 
 def _take_first(sets: Sequence[SampleSet]) -> list[SampleSet]:

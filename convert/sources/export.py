@@ -242,7 +242,7 @@ def _suggest_fix(reason: str) -> str:
     if "static shape" in reason:
         return "give the size as a number in --input, or rewrite the code that takes it for one"
     if "aten.clamp" in reason:
-        return "write both bounds of the clamp as floats, as in x.clamp(-0.25, 1.0): torch mixes no kinds"
+        return "give both bounds of the clamp as floats: x.clamp(-0.25, 1.0) in place of x.clamp(-0.25, 1)"
     return "rewrite what is named here with operators that torch.onnx.export knows, and try again"
 
 

@@ -141,7 +141,7 @@ def test_the_way_back_gives_the_same_outputs(done: Done) -> None:
 def test_trained_it_comes_back_from_a_file_and_is_exported(done: Done, tmp_path: Path) -> None:
     """The last to use the model, which it changes. Export passes only if the file answers as it does.
 
-    Networks made of convolutions alone are exported by tests of `convert`, and whole by `make bench`.
+    Those that are not in EXPORTED are exported whole by `make bench`.
     """
     torch.manual_seed(1)
     for activation in named_activations(done.swapped.model).values():

@@ -31,7 +31,7 @@ from convert.model_io.inputs import parse_input
 from convert.model_io.samples import SampleSet
 from convert.parity.verify import Original
 from convert.precision.sites import find_sites
-from convert.precision.static_ways import FASTER_SYMMETRIC, make_static_schemes
+from convert.precision.static_ways import make_static_schemes, prefers_symmetric
 from convert.rewriting.optimise import optimise
 from convert.rewriting.plan import FormPlan, default_forms
 from convert.sources.export import export
@@ -48,8 +48,8 @@ NOTES = (
     "Errors: root mean square and largest difference to float64, as shares of the outputs' scale, on other "
     "samples than the calibration's. Weights are random but for the CNN, trained on digits. No layer is kept "
     "in float. Each runtime has the float32 graph that is optimised for it, rounded by us or by NNCF, by its "
-    "preset MIXED and, as `nncf symmetric`, PERFORMANCE. Ours for OpenVINO have symmetric ranges, as the "
-    "latter have, but for `ours asymmetric`, which is tried where the first loses too much. "
+    "preset MIXED and, as `nncf symmetric`, PERFORMANCE. With AMX ours for OpenVINO have symmetric "
+    "ranges, as the latter have, but for `ours asymmetric`, which is tried where the first loses too much. "
     "OpenVINO is its own runtime: its plug-in for ONNX Runtime runs on processors of Intel only."
 )
 
@@ -137,7 +137,7 @@ def _write_files(folder: Path, name: str, model: nn.Module, calibration: Tensor,
         seconds += time.process_time() - start
         (folder / f"{name}.float32.{provider}.onnx").write_bytes(serialise(graph))
         (folder / f"{name}.ours.{provider}.onnx").write_bytes(serialise(rounded))
-        if provider in FASTER_SYMMETRIC:
+        if prefers_symmetric(provider):
             other = folder / f"{name}.ours asymmetric.{provider}.onnx"
             other.write_bytes(serialise(second.round(())))
     given = SampleSet("given", (test.numpy(),), typical=True, given=True)

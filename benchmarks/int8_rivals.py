@@ -1,9 +1,9 @@
 """The same float32 files rounded by NNCF, and all files timed: run by another interpreter, which has NNCF.
 
 `python int8_rivals.py FOLDER` reads `NAME.float32.PROVIDER.onnx` and `NAME.ours.PROVIDER.onnx` for the
-providers `cpu` and `openvino`, `NAME.ours asymmetric.openvino.onnx`, and `NAME.npz` (calibration, test and
-reference) of each network, and prints JSON. It needs nncf, onnx, onnxruntime and openvino, and nothing of
-adaptact's.
+providers `cpu` and `openvino`, `NAME.ours asymmetric.openvino.onnx` if there is one, and `NAME.npz`
+(calibration, test and reference) of each network, and prints JSON. It needs nncf, onnx, onnxruntime and
+openvino, and nothing of adaptact's.
 """
 
 import json
@@ -70,7 +70,9 @@ def _compare(folder: Path, name: str, data: Any) -> dict[str, dict[str, float]]:
         for_cpu = folder / f"{name}.{method}.cpu.onnx"
         if for_cpu.exists():
             runs[f"{method}, ONNX Runtime"] = _load_in_onnx_runtime(for_cpu)
-        runs[f"{method}, OpenVINO"] = _load_in_openvino(folder / f"{name}.{method}.openvino.{suffix}")
+        for_openvino = folder / f"{name}.{method}.openvino.{suffix}"
+        if for_openvino.exists():
+            runs[f"{method}, OpenVINO"] = _load_in_openvino(for_openvino)
     ratios = _time(runs, test[:1])
     scale = np.abs(reference).max()
     results = {}

@@ -29,8 +29,12 @@ def adds_up_in_16_bits() -> bool:
     """
     if platform.machine().lower() not in {"x86_64", "amd64"}:
         return False
-    flags = _read_field(Path("/proc/cpuinfo"), "flags").split()
-    return not {"avx512_vnni", "avx_vnni"}.intersection(flags)
+    return not {"avx512_vnni", "avx_vnni"}.intersection(_list_flags())
+
+
+def multiplies_tiles() -> bool:
+    """Whether the processor multiplies tiles of 8-bit numbers at once, by AMX."""
+    return "amx_int8" in _list_flags()
 
 
 def list_versions() -> dict[str, str]:
@@ -42,6 +46,10 @@ def list_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+def _list_flags() -> list[str]:
+    return _read_field(Path("/proc/cpuinfo"), "flags").split()
 
 
 def _read_field(path: Path, name: str) -> str:

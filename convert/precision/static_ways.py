@@ -11,6 +11,7 @@ from itertools import accumulate
 import numpy as np
 import onnx_ir as ir
 
+from adaptact.providers.machine import multiplies_tiles
 from convert.artefact.file import serialise
 from convert.model_io.array import Array
 from convert.model_io.runtime import Session
@@ -36,6 +37,11 @@ FASTER_SYMMETRIC = frozenset({"openvino"})
 """The providers that take less time, on a processor with AMX, where ranges are symmetric."""
 
 
+def prefers_symmetric(provider: str) -> bool:
+    """Whether the provider takes less time here where ranges are symmetric, at a larger error."""
+    return provider in FASTER_SYMMETRIC and multiplies_tiles()
+
+
 def make_static_schemes(
     model: ir.Model,
     sites: Sequence[RoundingSite],
@@ -45,7 +51,7 @@ def make_static_schemes(
 ) -> tuple[StaticScheme, ...]:
     """With the ranges that lose least on the calibration data; and with ranges that hold more than these.
 
-    For a provider that is faster with symmetric ranges, the first of the three has the symmetric ones that
+    Where the provider is faster with symmetric ranges, the first of the three has the symmetric ones that
     lose least.
     `on_progress` is called with the number of batches that have been run.
     """
@@ -59,7 +65,7 @@ def make_static_schemes(
         return min(schemes, key=lambda scheme: _measure_loss(exact, _run(scheme.round(()), compared)))
 
     schemes = [whole.with_ranges(method) for method in METHODS]
-    if provider not in FASTER_SYMMETRIC:
+    if not prefers_symmetric(provider):
         return find_best(schemes), whole
     symmetric = [scheme.with_symmetric_ranges() for scheme in schemes]
     return find_best(symmetric), find_best(schemes), whole
@@ -71,7 +77,7 @@ def make_plain_scheme(
     """A scheme that takes as long as the others to run, made without comparing any."""
     distributions = measure_distributions(model, list_rounded_values(model), sets)
     scheme = StaticScheme(model, sites, distributions, choose_range, provider)
-    return scheme.with_symmetric_ranges() if provider in FASTER_SYMMETRIC else scheme
+    return scheme.with_symmetric_ranges() if prefers_symmetric(provider) else scheme
 
 
 def _take_first(sets: Sequence[SampleSet]) -> list[SampleSet]:

@@ -134,9 +134,15 @@ def _find_zero_points(graph: ir.Model) -> dict[str, tuple[int, bool]]:
     return zeros
 
 
-@pytest.mark.parametrize(("provider", "symmetric"), [("cpu", []), ("openvino", [True])])
-def test_ranges_are_symmetric_first_where_they_are_faster(provider: str, symmetric: list[bool]) -> None:
+@pytest.mark.parametrize(
+    ("provider", "has_tiles", "symmetric"),
+    [("cpu", True, []), ("openvino", False, []), ("openvino", True, [True])],
+)
+def test_ranges_are_symmetric_first_where_they_are_faster(
+    provider: str, has_tiles: bool, symmetric: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Then whole numbers have a sign, but those that stand for numbers from 0 on, or for a clip's."""
+    monkeypatch.setattr("convert.precision.static_ways.multiplies_tiles", lambda: has_tiles)
     spec = parse_input("rows:float32[N,8]")
     graph = optimise_model(Clipped().eval(), spec).model
     samples = as_own_samples(make_samples(spec, 64) + 1)

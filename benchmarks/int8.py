@@ -30,7 +30,6 @@ from convert.artefact.file import serialise
 from convert.model_io.inputs import parse_input
 from convert.model_io.samples import SampleSet
 from convert.parity.verify import Original
-from convert.precision.sites import find_sites
 from convert.precision.static_ways import make_static_schemes, prefers_symmetric
 from convert.rewriting.optimise import optimise
 from convert.rewriting.plan import FormPlan, default_forms
@@ -132,7 +131,7 @@ def _write_files(folder: Path, name: str, model: nn.Module, calibration: Tensor,
     for provider in PROVIDERS:
         graph = optimise(exported, plan=FormPlan(default_forms(provider))).model
         start = time.process_time()
-        first, second, *_ = make_static_schemes(graph, find_sites(graph, {}), sets, provider)
+        first, second, *_ = make_static_schemes(graph, {}, sets, provider)
         rounded = first.round(())
         seconds += time.process_time() - start
         (folder / f"{name}.float32.{provider}.onnx").write_bytes(serialise(graph))

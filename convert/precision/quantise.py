@@ -200,7 +200,7 @@ def round_everywhere(
     data = task.calibration
     first = None if data is None else replace(data, sets=data.sets[:1])
     if task.precision == "int8" and first is not None:
-        scheme: Scheme = make_plain_scheme(model, find_sites(model, {}), first.sets, provider)
+        scheme: Scheme = make_plain_scheme(model, first.sets, provider)
     else:
         _, chosen = _pick_samples(sets, first)
         (scheme, *_), _, _ = _build_schemes(model, original, chosen[:1], task, provider, _ignore)
@@ -265,16 +265,15 @@ def _build_schemes(
     if task.precision in {"weights-int8", "weights-int4"}:
         weights = WeightsScheme(model, kinds, BITS[task.precision])
         return [weights], task.precision, weights.unfit
-    sites = find_sites(model, kinds)
     if task.precision == "fp16":
         ranges = measure_ranges(model, sets, _count_batches("watch", len(sets), on_progress))
-        half = HalfScheme(model, sites, ranges, kinds)
+        half = HalfScheme(model, find_sites(model, kinds), ranges, kinds)
         return [half], "fp16", half.unfit
     data = task.calibration
     if data is None:
-        return [DynamicScheme(model, sites)], "dynamic", ()
+        return [DynamicScheme(model, find_sites(model, kinds))], "dynamic", ()
     count = _count_batches("calibrate", len(data.sets), on_progress)
-    return make_static_schemes(model, sites, data.sets, provider, count), "static", ()
+    return make_static_schemes(model, kinds, data.sets, provider, count), "static", ()
 
 
 def _count_batches(step: str, total: int, on_progress: OnStep) -> Callable[[int], None]:

@@ -64,18 +64,21 @@ class _SiteNodes:
     readers: list[ir.Node] = field(default_factory=list)
 
 
-def find_sites(model: ir.Model, kinds: Mapping[str, str]) -> tuple[RoundingSite, ...]:
-    """Every site of the graph, in its order; `kinds` names the class of each module."""
+def find_sites(model: ir.Model, kinds: Mapping[str, str], products: bool = False) -> tuple[RoundingSite, ...]:
+    """Every site of the graph, in its order; `kinds` names the class of each module.
+
+    With `products`, also those before products of two computed matrices.
+    """
     owner: dict[ir.Node, _SiteNodes] = {}
     result: list[_SiteNodes] = []
-    for node in model.graph:
-        if not is_linear(node):
-            continue
-        source = node.inputs[0]
-        producer = None if source is None else source.producer()
-        site = None if producer is None else owner.get(producer)
+    readers = [node for node in model.graph if is_linear(node) or (products and is_product(node))]
+    ends = frozenset(readers)
+    for node in readers:
+        sources = node.inputs[:2] if is_product(node) else node.inputs[:1]
+        producers = [None if source is None else source.producer() for source in sources]
+        site = None if producers[0] is None else owner.get(producers[0])
         if site is None:
-            site = _SiteNodes(_walk_back(producer, owner))
+            site = _SiteNodes(_walk_back(producers, ends | owner.keys()))
             owner |= dict.fromkeys(site.between, site)
             result.append(site)
         site.readers.append(node)
@@ -95,6 +98,20 @@ def is_linear(node: ir.Node) -> bool:
     return node.op_type == "Conv" or weights.ndim == 2
 
 
+def is_product(node: ir.Node) -> bool:
+    """Whether it multiplies two computed matrices, or stacks of them, in float32, as attention does."""
+    return (
+        node.op_type == "MatMul"
+        and not node.domain
+        and all(value is not None and _is_computed_matrix(value) for value in node.inputs)
+    )
+
+
+def _is_computed_matrix(value: ir.Value) -> bool:
+    is_float_matrix = value.dtype == ir.DataType.FLOAT and value.shape is not None and len(value.shape) > 1
+    return is_float_matrix and get_constant(value) is None
+
+
 def read_bias(gemm: ir.Node, outputs: int) -> Array | None:
     """What it adds to each row, [outputs]; None where it is computed, or differs from row to row."""
     value = gemm.inputs[2] if len(gemm.inputs) > 2 else None
@@ -107,13 +124,13 @@ def read_bias(gemm: ir.Node, outputs: int) -> Array | None:
     return np.broadcast_to(bias.reshape(-1) * factor, (outputs,)).copy()
 
 
-def _walk_back(last: ir.Node | None, owner: Mapping[ir.Node, _SiteNodes]) -> list[ir.Node]:
-    """The nodes from `last` back to linear layers, inputs and other sites, the nearest first."""
+def _walk_back(last: Sequence[ir.Node | None], ends: Collection[ir.Node]) -> list[ir.Node]:
+    """The nodes from `last` back to inputs and `ends`, without these, the nearest first."""
     nodes: dict[ir.Node, None] = {}
-    waiting = [last]
+    waiting = list(last)
     while waiting:
         node = waiting.pop(0)
-        if node is None or node in nodes or node in owner or is_linear(node):
+        if node is None or node in nodes or node in ends:
             continue
         nodes[node] = None
         waiting += [value.producer() for value in node.inputs if value is not None]

@@ -7,10 +7,11 @@ results and inputs of the layers around them are rounded.
 
 ONNX Runtime computes a convolution on 8 bits only if its result is rounded too. OpenVINO gives floats too,
 joins the activation to the layer then, and loses the bias of a convolution whose rounded result goes through
-a `Reshape` to a `Concat`: for it a result is rounded only where layers read it.
+a `Reshape` to a `Concat`: for it a result is rounded only where layers read it. It also multiplies two
+computed matrices on 8 bits, as in attention, and gains by that where both have symmetric ranges.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 
 import numpy as np
@@ -24,14 +25,15 @@ from convert.graph.nodes import feeds_only, get_constant
 from convert.manifest.records import SYMMETRIC
 from convert.precision.distributions import Distributions
 from convert.precision.int8 import copy_graph, infer_shapes, require_standard, silence
+from convert.precision.pools import round_before_pools
 from convert.precision.ranges import NAMES, RangeMethod, choose_range, widen_to_symmetric
 from convert.precision.shifts import Bias, correct_biases, make_rows
-from convert.precision.sites import LINEAR, Ranges, RoundingSite, is_linear
+from convert.precision.sites import LINEAR, Ranges, RoundingSite, find_sites, is_linear, is_product
 
 CARRIERS = frozenset({"MaxPool", "AveragePool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
 """Operators between an activation and its readers that ONNX Runtime computes on 8 bits too."""
 FLOAT_RESULTS = frozenset({"openvino"})
-"""The providers that compute layers on 8 bits of which the results are floats."""
+"""The providers that compute layers on 8 bits of which the results are floats, and products of two such."""
 _CHEAP_IN_FLOAT = ("Gemm", "MatMul")
 """The layers that ONNX Runtime computes on 8 bits and gives floats of."""
 _SIGNED = [{"quant_type": QuantType.QInt8}]
@@ -41,6 +43,11 @@ _CLAMPS = ("Relu", "Clip")
 
 Not a Clip that leaves out 0, which every range includes.
 """
+
+
+def find_static_sites(model: ir.Model, kinds: Mapping[str, str], provider: str) -> tuple[RoundingSite, ...]:
+    """The sites at which a graph is rounded for the provider; `kinds` names the class of each module."""
+    return find_sites(model, kinds, products=provider in FLOAT_RESULTS)
 
 
 class StaticScheme:
@@ -59,6 +66,7 @@ class StaticScheme:
         self._graph = infer_shapes(model)
         self._distributions = distributions
         self._clipped = {node.outputs[0].name or "" for node in model.graph if node.op_type == "Clip"}
+        self._factors = _list_factors(model, sites)
         self._choose_ranges(choose)
         rows = make_rows(model)
         self._unfit = {name for name, bias in rows.items() if bias is None}
@@ -83,12 +91,7 @@ class StaticScheme:
         """
         other = copy(self)
         other.ranges_by = self.ranges_by and self.ranges_by + SYMMETRIC
-        other._signed = {
-            name for name, (low, _) in self._ranges.items() if low < 0 and name not in self._clipped
-        }
-        other._ranges = self._ranges | {
-            name: widen_to_symmetric(*self._ranges[name]) for name in other._signed
-        }
+        other._make_symmetric(self._ranges)
         return other
 
     def _choose_ranges(self, choose: RangeMethod) -> None:
@@ -99,6 +102,14 @@ class StaticScheme:
             name: choose_range(values) if name in self._clipped else choose(values)
             for name, values in self._distributions.items()
         }
+        self._make_symmetric(self._factors)
+
+    def _make_symmetric(self, names: Iterable[str]) -> None:
+        free = [name for name in names if name in self._ranges and name not in self._clipped]
+        signed = {name for name in free if self._ranges[name][0] < 0}
+        # Not in place: schemes that are copies of each other share these.
+        self._signed = self._signed | signed
+        self._ranges = self._ranges | {name: widen_to_symmetric(*self._ranges[name]) for name in signed}
 
     def is_rounding(self, kept: Collection[RoundingSite]) -> bool:
         """Whether anything is rounded with these sites in float."""
@@ -134,6 +145,7 @@ class StaticScheme:
         graph = require_standard(quantiser.model.model)
         operators = ("Conv", *_CHEAP_IN_FLOAT) if self._gives_floats else _CHEAP_IN_FLOAT
         _restore_floats(graph, self._clamped, readers | carriers, operators)
+        round_before_pools(graph, carriers)
         return graph
 
 
@@ -147,7 +159,7 @@ def list_rounded_values(model: ir.Model) -> list[str]:
         value.name
         for node in model.graph
         if node.op_type in operators
-        for value in (*node.inputs[:1], *node.outputs)
+        for value in (*node.inputs[: 2 if is_product(node) else 1], *node.outputs)
         if value is not None and value.name in floats and get_constant(value) is None
     ]
     return [name for name in dict.fromkeys(names) if name]
@@ -164,6 +176,13 @@ def _replace_biases(proto: onnx.ModelProto, biases: Sequence[Bias]) -> onnx.Mode
             node.attribute.remove(attribute)  # it is 1, or a factor of the numbers already
         proto.graph.initializer.append(numpy_helper.from_array(bias.numbers, name))
     return proto
+
+
+def _list_factors(model: ir.Model, sites: Sequence[RoundingSite]) -> list[str]:
+    """The values that the products among the sites' readers multiply."""
+    readers = {name for site in sites for name in site.readers}
+    products = [node for node in model.graph if node.name in readers and is_product(node)]
+    return [value.name or "" for node in products for value in node.inputs if value is not None]
 
 
 def _to_tensors_data(ranges: Ranges) -> TensorsData:

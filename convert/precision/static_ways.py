@@ -5,7 +5,7 @@ the whole graph, and the outputs are compared with those of the graph in float: 
 or of the layers that read it, does not tell which range is best for the outputs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -26,9 +26,8 @@ from convert.precision.ranges import (
     hold_all,
     hold_known,
 )
-from convert.precision.sites import RoundingSite
 from convert.precision.smoothing import smooth
-from convert.precision.static import StaticScheme, list_rounded_values
+from convert.precision.static import StaticScheme, find_static_sites, list_rounded_values
 
 METHODS: tuple[RangeMethod, ...] = (choose_range, hold_known, choose_percentile, choose_by_divergence)
 COMPARED_SAMPLES = 64
@@ -44,7 +43,7 @@ def prefers_symmetric(provider: str) -> bool:
 
 def make_static_schemes(
     model: ir.Model,
-    sites: Sequence[RoundingSite],
+    kinds: Mapping[str, str],
     sets: Sequence[SampleSet],
     provider: str = "cpu",
     on_progress: Callable[[int], None] = lambda done: None,
@@ -52,9 +51,10 @@ def make_static_schemes(
     """With the ranges that lose least on the calibration data; and with ranges that hold more than these.
 
     Where the provider is faster with symmetric ranges, the first of the three has the symmetric ones that
-    lose least.
+    lose least. `kinds` names the class of each module.
     `on_progress` is called with the number of batches that have been run.
     """
+    sites = find_static_sites(model, kinds, provider)
     smoothed, _ = smooth(model, sets)
     distributions = measure_distributions(smoothed, list_rounded_values(smoothed), sets, on_progress)
     whole = StaticScheme(smoothed, sites, distributions, hold_all, provider)
@@ -71,10 +71,9 @@ def make_static_schemes(
     return find_best(symmetric), find_best(schemes), whole
 
 
-def make_plain_scheme(
-    model: ir.Model, sites: Sequence[RoundingSite], sets: Sequence[SampleSet], provider: str
-) -> StaticScheme:
+def make_plain_scheme(model: ir.Model, sets: Sequence[SampleSet], provider: str) -> StaticScheme:
     """A scheme that takes as long as the others to run, made without comparing any."""
+    sites = find_static_sites(model, {}, provider)
     distributions = measure_distributions(model, list_rounded_values(model), sets)
     scheme = StaticScheme(model, sites, distributions, choose_range, provider)
     return scheme.with_symmetric_ranges() if prefers_symmetric(provider) else scheme

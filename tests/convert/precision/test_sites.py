@@ -1,10 +1,11 @@
 import numpy as np
+import onnx_ir as ir
 import pytest
 import torch
 from torch import Tensor, nn
 
 from convert.model_io.inputs import parse_input
-from convert.precision.sites import RoundingSite, find_sites, is_linear
+from convert.precision.sites import RoundingSite, find_sites, is_linear, is_product
 from tests.convert.models import make_activation, optimise_model
 from tests.convert.network import make_network as branched
 from tests.convert.precision.networks import build_network, read_graph
@@ -64,3 +65,61 @@ def test_a_product_without_one_matrix_is_no_layer(shape: tuple[int, ...]) -> Non
     weights = np.ones(shape, np.float32)
     graph = read_graph("g (float[3,16,8] x) => (float y) { y = MatMul(x, w) }", w=weights)
     assert find_sites(graph, {}) == ()
+
+
+ATTENTION = """
+g (float[N,6,8] x) => (float[N,6,4] y) {
+    n = Tanh(x)
+    q = MatMul(n, wq)
+    k = MatMul(n, wk)
+    v = MatMul(n, wv)
+    t = Transpose <perm = [0, 2, 1]> (k)
+    scores = MatMul(q, t)
+    shares = Softmax (scores)
+    read = MatMul(shares, v)
+    y = MatMul(read, wo)
+}
+"""
+
+
+def _read_attention() -> ir.Model:
+    weights = {name: np.ones((8, 4 if name == "wo" else 8), np.float32) for name in ("wq", "wk", "wv", "wo")}
+    return read_graph(ATTENTION, **weights)
+
+
+def test_products_of_computed_matrices_have_sites_of_their_own() -> None:
+    graph = _read_attention()
+    names = {node.outputs[0].name: node.name for node in graph.graph}
+    found = find_sites(graph, {}, products=True)
+    readers = [tuple(names[value] for value in values) for values in ("qkv", ["scores"], ["read"], "y")]
+    assert [site.readers for site in found] == readers
+    assert [site.kind for site in found] == ["Tanh", "MatMul", "Softmax", "MatMul"]
+    assert [site.between for site in found] == [(names["n"],), (names["t"],), (names["shares"],), ()]
+
+
+def test_without_them_what_lies_between_layers_is_one_site() -> None:
+    before, behind = find_sites(_read_attention(), {})
+    assert (len(before.readers), len(behind.readers)) == (3, 1)
+    assert (behind.kind, len(behind.between)) == ("MatMul", 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("(float[3,4] x, float[4,5] w) => (float[3,5] y)", True),
+        ("(float[N,3,4] x, float[N,4,5] w) => (float y)", True),
+        ("(float[3,4] x, float[4] w) => (float y)", False),
+        ("(double[3,4] x, double[4,5] w) => (double y)", False),
+        ("(int32[3,4] x, int32[4,5] w) => (int32 y)", False),
+    ],
+)
+def test_a_product_has_two_computed_matrices_of_float32(text: str, expected: bool) -> None:
+    (node,) = read_graph(f"g {text} {{ y = MatMul(x, w) }}").graph
+    assert is_product(node) is expected
+
+
+def test_a_product_with_constants_is_none() -> None:
+    (node,) = read_graph(
+        "g (float[3,4] x) => (float y) { y = MatMul(x, w) }", w=np.ones((4, 5), np.float32)
+    ).graph
+    assert not is_product(node)

@@ -12,7 +12,6 @@ from convert.manifest.records import SYMMETRIC
 from convert.model_io.array import Array
 from convert.model_io.inputs import InputSpec, parse_input
 from convert.model_io.runtime import Session
-from convert.precision.sites import find_sites
 from convert.precision.static import StaticScheme
 from convert.precision.static_ways import make_static_schemes
 from tests.convert.models import optimise_model
@@ -56,7 +55,7 @@ def build_patches() -> tuple[nn.Module, InputSpec, ir.Model]:
 def _make_scheme(network: tuple[nn.Module, InputSpec, ir.Model], provider: str) -> StaticScheme:
     _, spec, graph = network
     samples = as_own_samples(make_samples(spec, 64))
-    return make_static_schemes(graph, find_sites(graph, {}), samples, provider)[0]
+    return make_static_schemes(graph, {}, samples, provider)[0]
 
 
 def _list_rounded(graph: ir.Model) -> set[str]:
@@ -146,13 +145,85 @@ def test_ranges_are_symmetric_first_where_they_are_faster(
     spec = parse_input("rows:float32[N,8]")
     graph = optimise_model(Clipped().eval(), spec).model
     samples = as_own_samples(make_samples(spec, 64) + 1)
-    schemes = make_static_schemes(graph, find_sites(graph, {}), samples, provider)
+    schemes = make_static_schemes(graph, {}, samples, provider)
     names = [scheme.ranges_by or "" for scheme in schemes]
     assert [name.endswith(SYMMETRIC) for name in names] == [*symmetric, False, False]
     points = [_find_zero_points(scheme.round(())) for scheme in schemes]
     assert [found["rows"] == found["tanh"] == (0, True) for found in points] == [*symmetric, False, False]
     assert {found["relu"] for found in points} == {(0, False)}
     assert len({found["clamp"] for found in points}) == 1
+
+
+class Attention(nn.Module):
+    """Tokens that read each other, by numbers of both signs or, with `keys` cut off at 0, by others too."""
+
+    def __init__(self, cut: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.cut = cut
+        self.query, self.key, self.value = (nn.Linear(8, 8) for _ in range(3))
+        self.last = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 6, 8] -> [N, 6, 4]."""
+        key = torch.relu(self.key(x)) if self.cut else self.key(x)
+        shares = torch.softmax(self.query(x) @ key.transpose(1, 2), 2)
+        scores: Tensor = self.last(shares @ self.value(x))
+        return scores
+
+
+TOKENS = parse_input("tokens:float32[N,6,8]")
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("has_tiles", [False, True])
+def test_for_openvino_attention_is_rounded_in_symmetric_ranges(
+    cut: bool, has_tiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convert.precision.static_ways.multiplies_tiles", lambda: has_tiles)
+    model = Attention(cut).eval()
+    graph, x = optimise_model(model, TOKENS).model, make_samples(TOKENS, 64)
+    expected = _compute(model, x)
+    for scheme in make_static_schemes(graph, {}, as_own_samples(x), "openvino"):
+        rounded = scheme.round(())
+        products = [node for node in rounded.graph if node.op_type == "MatMul" and not _reads_weights(node)]
+        zeros = [
+            int(get_constant(value.producer().inputs[2]))  # type: ignore[arg-type, union-attr]
+            for node in products
+            for value in node.inputs
+        ]
+        assert zeros == [0] * 4
+        assert np.abs(_run(rounded, x) - expected).max() < 0.03 * np.abs(expected).max()
+
+
+def test_for_the_cpu_products_of_computed_matrices_stay_in_float() -> None:
+    model = Attention(cut=False).eval()
+    graph, x = optimise_model(model, TOKENS).model, make_samples(TOKENS, 64)
+    rounded = make_static_schemes(graph, {}, as_own_samples(x))[0].round(())
+    products = [node for node in rounded.graph if node.op_type == "MatMul" and not _reads_weights(node)]
+    read = {value.producer().op_type for node in products for value in node.inputs}  # type: ignore[union-attr]
+    assert (len(products), "DequantizeLinear" in read) == (2, False)
+
+
+def _reads_weights(node: ir.Node) -> bool:
+    """Whether it multiplies by constant weights, rounded or not."""
+    value = node.inputs[1]
+    pair = None if value is None else value.producer()
+    if pair is not None and pair.op_type == "DequantizeLinear":
+        value = pair.inputs[0]
+    return get_constant(value) is not None
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.slow
+def test_openvino_computes_rounded_attention(cut: bool) -> None:
+    require_openvino()
+    model = Attention(cut).eval()
+    graph, x = optimise_model(model, TOKENS).model, make_samples(TOKENS, 64)
+    expected = _compute(model, x)
+    for scheme in make_static_schemes(graph, {}, as_own_samples(x), "openvino"):
+        result = _run(scheme.round(()), x, "openvino")
+        assert np.abs(result - expected).max() < 0.03 * np.abs(expected).max()
 
 
 @pytest.mark.slow
@@ -174,7 +245,7 @@ def test_a_clip_that_leaves_out_0_stays(low: float, high: float) -> None:
     bounds = {"low": np.array(low, np.float32), "high": np.array(high, np.float32)}
     graph = read_graph(text, **weights, **bounds)
     x = generator.normal(size=(64, 8)).astype(np.float32)
-    rounded = make_static_schemes(graph, find_sites(graph, {}), as_own_samples(x))[0].round(())
+    rounded = make_static_schemes(graph, {}, as_own_samples(x))[0].round(())
     assert ("Clip" in list_operators(rounded)) == (low > 0 or high < 0)
     expected = _run(graph, x)
     assert np.abs(_run(rounded, x) - expected).max() < 0.03 * np.abs(expected).max()
@@ -192,7 +263,7 @@ def test_a_bias_of_any_shape_and_factor_keeps_its_value(shape: tuple[int, ...], 
         f"g (float[64,8] x) => (float[64,8] y) {{ {nodes} }}", w=weights, b=np.array(bias, np.float32)
     )
     x = generator.normal(size=(64, 8)).astype(np.float32)
-    scheme, _ = make_static_schemes(graph, find_sites(graph, {}), as_own_samples(x))
+    scheme, _ = make_static_schemes(graph, {}, as_own_samples(x))
     result, expected = _run(scheme.round(()), x), _run(graph, x)
     assert scheme.is_rounding(()) == (shape != (64, 8))
     assert np.abs(result - expected).max() < 0.03 * np.abs(expected).max()

@@ -15,10 +15,12 @@ LEAST_GAIN = 0.01
 MOST_LOSS = 0.03
 """What it may lose with a single batch size."""
 AGREEMENT = 0.75
-"""The share of the rounds in which it has to be faster."""
+"""The share of the rounds in which it has to be faster; of many rounds less, two deviations above chance."""
 STAGE_ROUNDS = 3
 """The rounds after which the slower half is left out."""
 MOST_ROUNDS = 15
+UNSURE_ROUNDS = 60
+"""The most of the last two, where one seems faster and not clearly."""
 SURE_ROUNDS, SURE_RATIO = 5, 1.15
 """The last two differ by so much after so many rounds: more would hardly change the result."""
 CLOSE_RATIO = 1.06
@@ -68,13 +70,16 @@ def find_fastest(
     """The fastest of the candidates, the first one unless another is clearly faster.
 
     Ends at the time `until`, and only at `latest` where the first rounds take longer or the last two are
-    close, with the turn that has begun by then; a round that is not complete does not count.
+    close, or one only seems faster, with the turn that has begun by then; a round that is not complete does
+    not count.
     """
     times: list[list[Sequence[float]]] = [[] for _ in turns]
     alive = list(range(len(turns)))
     latest = max(until, latest or until)
-    for number in range(MOST_ROUNDS):
-        is_open = number < STAGE_ROUNDS or _are_close(times, alive)
+    for number in range(UNSURE_ROUNDS):
+        if number >= MOST_ROUNDS and not _is_unsure(times, alive):
+            break
+        is_open = number < STAGE_ROUNDS or _are_close(times, alive) or _is_unsure(times, alive)
         end = latest if is_open else until
         if len(alive) < 2 or not _run_round(turns, times, alive, number, now, end):
             break
@@ -128,7 +133,7 @@ def summarise(base: Sequence[Sequence[float]], own: Sequence[Sequence[float]]) -
         is_faster=len(means) >= STAGE_ROUNDS
         and middle <= math.log(1 - LEAST_GAIN)
         and worst <= math.log(1 + MOST_LOSS)
-        and agreed >= AGREEMENT,
+        and agreed >= min(AGREEMENT, 0.5 + 1 / math.sqrt(len(means))),
     )
 
 
@@ -138,6 +143,14 @@ def _are_close(times: Sequence[Sequence[Sequence[float]]], alive: Sequence[int])
         return False
     ratio = summarise(times[0], times[alive[1]]).ratio
     return max(ratio, 1 / ratio) < CLOSE_RATIO
+
+
+def _is_unsure(times: Sequence[Sequence[Sequence[float]]], alive: Sequence[int]) -> bool:
+    """Whether two are left, of which one seems faster than the first one, and not clearly."""
+    if len(alive) != 2:
+        return False
+    timing = summarise(times[0], times[alive[1]])
+    return timing.ratio < 1 and not timing.is_faster
 
 
 def _is_decided(timing: Timing) -> bool:

@@ -2,7 +2,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from adaptact.halving import MOST_ROUNDS, STAGE_ROUNDS, HalvingResult, find_fastest, time_turn
+from adaptact.halving import MOST_ROUNDS, STAGE_ROUNDS, UNSURE_ROUNDS, HalvingResult, find_fastest, time_turn
 
 
 class Machine:
@@ -102,6 +102,20 @@ def test_close_ones_are_decided_by_more_rounds() -> None:
     noisy = [[1.04], [1.03], [1.02], *[[0.96]] * 12]
     assert choose([[1.0]], noisy, until=6.5).chosen == 0
     assert choose([[1.0]], noisy, until=6.5, latest=40.0).chosen == 1
+
+
+def test_a_small_gain_in_most_of_many_rounds_is_one() -> None:
+    """It is faster in two rounds of three: 10 of 15 may be chance, 40 of 60 hardly."""
+    noisy = [[0.93], [0.93], [1.02]]
+    few, many = (choose([[1.0]], noisy, until=until) for until in (30.0, 1e9))
+    assert (few.chosen, few.timings[1].rounds) == (0, MOST_ROUNDS)
+    assert many.chosen == 1
+    assert MOST_ROUNDS < many.timings[1].rounds <= UNSURE_ROUNDS
+
+
+def test_what_never_becomes_clear_ends() -> None:
+    result = choose([[1.0]], [[0.9], [1.02]])
+    assert (result.chosen, result.timings[1].rounds) == (0, UNSURE_ROUNDS)
 
 
 def test_rounds_go_back_and_forth() -> None:

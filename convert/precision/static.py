@@ -33,7 +33,7 @@ from convert.precision.sites import LINEAR, Ranges, RoundingSite, find_sites, is
 CARRIERS = frozenset({"MaxPool", "AveragePool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
 """Operators between an activation and its readers that ONNX Runtime computes on 8 bits too."""
 FLOAT_RESULTS = frozenset({"openvino"})
-"""The providers that compute layers on 8 bits of which the results are floats, and products of two such."""
+"""The providers whose layers on 8 bits give floats, and that multiply two computed matrices on 8 bits."""
 _CHEAP_IN_FLOAT = ("Gemm", "MatMul")
 """The layers that ONNX Runtime computes on 8 bits and gives floats of."""
 _SIGNED = [{"quant_type": QuantType.QInt8}]

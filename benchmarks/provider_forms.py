@@ -18,6 +18,7 @@ from typing import Annotated
 
 import onnx_ir as ir
 import typer
+from rich import box
 from rich.progress import track
 from rich.table import Table
 from torch import nn
@@ -189,7 +190,10 @@ def compare_fastest(
 
 
 def _tabulate(costs: Sequence[FormCost], threads: int) -> Table:
-    table = Table("place", "form", *PROVIDERS, "measured in", title=f"{threads} thread{'s' * (threads > 1)}")
+    title = f"{threads} thread{'s' * (threads > 1)}"
+    table = Table("place", "form", title=title, box=box.MARKDOWN)
+    for column in (*PROVIDERS, "measured in"):
+        table.add_column(column, justify="right")
     for kind in KINDS:
         for form in kind.forms:
             cells, found = [], 0

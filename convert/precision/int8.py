@@ -68,6 +68,7 @@ class DynamicScheme:
         for node in list(graph.graph):
             if node.op_type == "Conv" and node.name in readers:
                 _round_weights(graph, node)
+        remove_unread(graph)
         return graph
 
 
@@ -101,6 +102,14 @@ def require_standard(proto: onnx.ModelProto) -> ir.Model:
     for domain in [domain for domain in graph.opset_imports if domain]:
         del graph.opset_imports[domain]
     return graph
+
+
+def remove_unread(graph: ir.Model) -> None:
+    """Constants that nothing reads are gone: of each, ONNX Runtime warns whoever loads the file."""
+    constants = graph.graph.initializers
+    for name, value in list(constants.items()):
+        if not value.uses() and not value.is_graph_output() and not value.is_graph_input():
+            del constants[name]
 
 
 def _round_weights(graph: ir.Model, conv: ir.Node) -> None:

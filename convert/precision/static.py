@@ -24,7 +24,7 @@ from onnxruntime.quantization.calibrate import TensorsData
 from convert.graph.nodes import feeds_only, get_constant
 from convert.manifest.records import SYMMETRIC
 from convert.precision.distributions import Distributions
-from convert.precision.int8 import copy_graph, infer_shapes, require_standard, silence
+from convert.precision.int8 import copy_graph, infer_shapes, remove_unread, require_standard, silence
 from convert.precision.pools import round_before_pools
 from convert.precision.ranges import NAMES, RangeMethod, choose_range, widen_to_symmetric
 from convert.precision.shifts import Bias, correct_biases, make_rows
@@ -146,6 +146,7 @@ class StaticScheme:
         operators = ("Conv", *_CHEAP_IN_FLOAT) if self._gives_floats else _CHEAP_IN_FLOAT
         _restore_floats(graph, self._clamped, readers | carriers, operators)
         round_before_pools(graph, carriers)
+        remove_unread(graph)
         return graph
 
 

@@ -318,3 +318,11 @@ def test_the_timed_float32_graph_is_the_graph_itself() -> None:
         )
         is graph
     )
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_constant_is_left_that_nothing_reads(name: str, method: str) -> None:
+    """ONNX Runtime warns of each, whenever the file is loaded."""
+    constants = _quantise(name, method).model.graph.initializers
+    assert [key for key, value in constants.items() if not value.uses()] == []

@@ -15,12 +15,13 @@ LEAST_GAIN = 0.01
 MOST_LOSS = 0.03
 """What it may lose with a single batch size."""
 AGREEMENT = 0.75
-"""The share of the rounds in which it has to be faster; of many rounds less, two deviations above chance."""
+"""The share of the rounds in which it has to be faster; of many rounds two standard deviations above half."""
 STAGE_ROUNDS = 3
 """The rounds after which the slower half is left out."""
 MOST_ROUNDS = 15
 UNSURE_ROUNDS = 60
-"""The most of the last two, where one seems faster and not clearly."""
+"""The rounds of the last two where one seems faster after MOST_ROUNDS, and not clearly: then none ends earlier,
+since looking after each for a gain would find one by chance."""
 SURE_ROUNDS, SURE_RATIO = 5, 1.15
 """The last two differ by so much after so many rounds: more would hardly change the result."""
 CLOSE_RATIO = 1.06
@@ -60,8 +61,10 @@ class Timing:
     worst: float
     """The same of the batch size with which it is slowest."""
     rounds: int
+    seems_faster: bool
+    """Whether it takes less time than the first one, by as much as counts."""
     is_faster: bool
-    """Whether it is clearly faster than the first one."""
+    """Whether it does so in so many rounds that it is clear."""
 
 
 def find_fastest(
@@ -77,16 +80,16 @@ def find_fastest(
     alive = list(range(len(turns)))
     latest = max(until, latest or until)
     for number in range(UNSURE_ROUNDS):
-        if number >= MOST_ROUNDS and not _is_unsure(times, alive):
+        if number == MOST_ROUNDS and not _is_unsure(times, alive):
             break
-        is_open = number < STAGE_ROUNDS or _are_close(times, alive) or _is_unsure(times, alive)
+        is_open = number < STAGE_ROUNDS or number >= MOST_ROUNDS or _are_close(times, alive)
         end = latest if is_open else until
         if len(alive) < 2 or not _run_round(turns, times, alive, number, now, end):
             break
         if len(alive) > 2 and (number + 1) % STAGE_ROUNDS == 0:
             others = sorted(alive[1:], key=lambda place: summarise(times[0], times[place]).ratio)
             alive = [alive[0], *others[: math.ceil(len(others) / 2)]]
-        elif len(alive) == 2 and _is_decided(summarise(times[0], times[alive[1]])):
+        elif len(alive) == 2 and number < MOST_ROUNDS and _is_decided(summarise(times[0], times[alive[1]])):
             break
     timings = tuple(summarise(times[0], own) for own in times)
     winners = [place for place in alive[1:] if timings[place].is_faster]
@@ -116,7 +119,7 @@ def _run_round(
 def summarise(base: Sequence[Sequence[float]], own: Sequence[Sequence[float]]) -> Timing:
     """The turns of a candidate against the first one's in the same rounds."""
     if not own:
-        return Timing((), 1.0, 1.0, 0, is_faster=False)
+        return Timing((), 1.0, 1.0, 0, seems_faster=False, is_faster=False)
     rounds = [
         [math.log(mine / other) for mine, other in zip(*turn, strict=True)]
         for turn in zip(own, base, strict=False)  # the first one took part in all rounds
@@ -124,16 +127,16 @@ def summarise(base: Sequence[Sequence[float]], own: Sequence[Sequence[float]]) -
     means = [statistics.fmean(batches) for batches in rounds]
     middle = statistics.median(means)
     worst = max(statistics.median(batch) for batch in zip(*rounds, strict=True))
+    seems_faster = middle <= math.log(1 - LEAST_GAIN) and worst <= math.log(1 + MOST_LOSS)
     agreed = sum(mean < 0 for mean in means) / len(means)
+    needed = min(AGREEMENT, 0.5 + 1 / math.sqrt(len(means)))
     return Timing(
         seconds=tuple(map(statistics.median, zip(*own, strict=True))),
         ratio=math.exp(middle),
         worst=math.exp(worst),
         rounds=len(own),
-        is_faster=len(means) >= STAGE_ROUNDS
-        and middle <= math.log(1 - LEAST_GAIN)
-        and worst <= math.log(1 + MOST_LOSS)
-        and agreed >= min(AGREEMENT, 0.5 + 1 / math.sqrt(len(means))),
+        seems_faster=seems_faster,
+        is_faster=seems_faster and len(means) >= STAGE_ROUNDS and agreed >= needed,
     )
 
 
@@ -150,7 +153,7 @@ def _is_unsure(times: Sequence[Sequence[Sequence[float]]], alive: Sequence[int])
     if len(alive) != 2:
         return False
     timing = summarise(times[0], times[alive[1]])
-    return timing.ratio < 1 and not timing.is_faster
+    return timing.seems_faster and not timing.is_faster
 
 
 def _is_decided(timing: Timing) -> bool:

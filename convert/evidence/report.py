@@ -247,7 +247,7 @@ def _choice_parts(record: ProviderChoiceRecord) -> list[Part]:
             say(
                 "A ratio is the time of the whole model, over that of the first row; of several batches the "
                 "geometric mean. Another row is taken if it is as exact and clearly faster: by 1 %, in "
-                "three of four rounds, and slower with no batch by more than 3 %."
+                "three of four rounds or in 38 of 60, and slower with no batch by more than 3 %."
             )
         ),
     ]

@@ -32,9 +32,15 @@ def _round(graph: ir.Model, source: ir.Value, pool: ir.Node, quantize: ir.Node) 
     steps = quantize.inputs[1:]
     before = ir.node("QuantizeLinear", [source, *steps], name=f"{pool.name}.rounded")
     whole = before.outputs[0]
-    whole.type, whole.shape = quantize.outputs[0].type, source.shape
+    whole.type, whole.shape = ir.TensorType(_get_dtype(quantize)), source.shape
     after = ir.node("DequantizeLinear", [whole, *steps], name=f"{pool.name}.read")
     read = after.outputs[0]
-    read.type, read.shape = pool.outputs[0].type, source.shape
+    read.type, read.shape = ir.TensorType(ir.DataType.FLOAT), source.shape
     graph.graph.insert_before(pool, [before, after])
     pool.replace_input_with(0, read)
+
+
+def _get_dtype(quantize: ir.Node) -> ir.DataType:
+    """The type of the whole numbers, which is that of the one that stands for 0."""
+    zero = quantize.inputs[2] if len(quantize.inputs) > 2 else None
+    return ir.DataType.UINT8 if zero is None or zero.dtype is None else zero.dtype

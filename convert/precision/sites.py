@@ -20,6 +20,7 @@ PASS_THROUGH = frozenset(
     }
 )
 """Operators between an activation and its readers, or before it, that give a site no name."""
+_SEPARATING = LINEAR | {"Softmax", "LogSoftmax", "LayerNormalization", "Transpose"}
 _ARITHMETIC = frozenset({"Mul", "Div", "Sub", "Neg"})
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -67,11 +68,11 @@ class _SiteNodes:
 def find_sites(model: ir.Model, kinds: Mapping[str, str], products: bool = False) -> tuple[RoundingSite, ...]:
     """Every site of the graph, in its order; `kinds` names the class of each module.
 
-    With `products`, also those before products of two computed matrices.
+    With `products`, also those before products of two computed matrices that can be rounded.
     """
     owner: dict[ir.Node, _SiteNodes] = {}
     result: list[_SiteNodes] = []
-    readers = [node for node in model.graph if is_linear(node) or (products and is_product(node))]
+    readers = [node for node in model.graph if is_linear(node) or (products and _is_roundable_product(node))]
     ends = frozenset(readers)
     for node in readers:
         sources = node.inputs[:2] if is_product(node) else node.inputs[:1]
@@ -105,6 +106,25 @@ def is_product(node: ir.Node) -> bool:
         and not node.domain
         and all(value is not None and _is_computed_matrix(value) for value in node.inputs)
     )
+
+
+def _is_roundable_product(node: ir.Node) -> bool:
+    """Whether it is a product whose result does not meet itself, as in y + Relu(y).
+
+    OpenVINO 2026.4 computes what two readers of such a result are added or multiplied to wrong, by all of its
+    scale; behind what separates the readers from the product it is right.
+    """
+    if not is_product(node):
+        return False
+    value = node.outputs[0]
+    while uses := list(value.uses()):
+        reader = uses[0].node
+        if len(uses) > 1 or len(reader.outputs) > 1:
+            return False
+        if reader.op_type in _SEPARATING:
+            return True
+        value = reader.outputs[0]
+    return True
 
 
 def _is_computed_matrix(value: ir.Value) -> bool:

@@ -145,6 +145,8 @@ class StaticScheme:
         graph = require_standard(quantiser.model.model)
         operators = ("Conv", *_CHEAP_IN_FLOAT) if self._gives_floats else _CHEAP_IN_FLOAT
         _restore_floats(graph, self._clamped, readers | carriers, operators)
+        if self._gives_floats:
+            _restore_reductions(graph, self._clamped)
         round_before_pools(graph, carriers)
         remove_unread(graph)
         return graph
@@ -245,6 +247,21 @@ def _restore_floats(
         graph.graph.remove([node, pair], safe=True)
         if was_output:
             exact.name = name
+
+
+def _restore_reductions(graph: ir.Model, clamped: Collection[str]) -> None:
+    """Means, sums and extremes read floats, but of values that rounding clamps.
+
+    OpenVINO 2026.4 computes those of rounded numbers that a layer reads too wrong, by all of their scale.
+    """
+    for node in graph.graph:
+        rounded = node.inputs[0] if node.op_type.startswith("Reduce") else None
+        pair = None if rounded is None else rounded.producer()
+        whole = None if pair is None or pair.op_type != "DequantizeLinear" else pair.inputs[0]
+        quantize = None if whole is None else whole.producer()
+        exact = None if quantize is None else quantize.inputs[0]
+        if exact is not None and not _is_named(exact, clamped):
+            node.replace_input_with(0, exact)
 
 
 def _is_named(value: ir.Value, names: Collection[str]) -> bool:

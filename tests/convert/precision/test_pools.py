@@ -55,11 +55,29 @@ def test_a_pool_reads_8_bits_and_gives_what_it_gave(
     np.testing.assert_array_equal(result, expected)
 
 
+def test_the_values_before_a_pool_have_types() -> None:
+    """Of one with a shape alone, the writer prints a line on the terminal."""
+    graph = make_plain_scheme(build(False), as_own_samples(make_samples(PICTURE)), "cpu").round(())
+    pool = next(node for node in graph.graph if node.op_type == "MaxPool")
+    whole, read = (
+        node.outputs[0].dtype for node in (_get_producer(_get_producer(pool)), _get_producer(pool))
+    )
+    assert (read, whole) == (ir.DataType.FLOAT, ir.DataType.UINT8)
+
+
 def test_a_pool_at_a_float_place_reads_floats() -> None:
     scheme = make_plain_scheme(build(False), as_own_samples(make_samples(PICTURE)), "openvino")
     place = next(site for site in scheme.sites if any("max_pool" in name for name in site.between))
     before, after = _describe_pool(scheme.round([place]))
     assert "Linear" not in before + after
+
+
+def _get_producer(node: ir.Node) -> ir.Node:
+    """The one of its first input."""
+    value = node.inputs[0]
+    producer = None if value is None else value.producer()
+    assert producer is not None
+    return producer
 
 
 def _describe_pool(graph: ir.Model) -> tuple[str, str]:

@@ -123,3 +123,22 @@ def test_a_product_with_constants_is_none() -> None:
         "g (float[3,4] x) => (float y) { y = MatMul(x, w) }", w=np.ones((4, 5), np.float32)
     ).graph
     assert not is_product(node)
+
+
+@pytest.mark.parametrize(
+    ("behind", "count"),
+    [
+        ("y = Gelu(l)", 1),
+        ("s = Mul(l, two)\n m = Add(s, x)\n y = Softmax(m)", 1),
+        ("s = Softmax(l)\n e = Relu(s)\n y = Add(s, e)", 1),
+        ("k = MatMul(t, x)\n y = Add(l, k)", 2),
+        ("y = Mul(l, l)", 0),
+        ("e = Relu(l)\n y = Add(l, e)", 0),
+        ("s = Mul(l, two)\n e = Relu(s)\n y = Sub(s, e)", 0),
+        ("p, q = Split <axis = 2, num_outputs = 2> (l)\n y = Mul(p, q)", 0),
+    ],
+)
+def test_a_product_that_meets_itself_has_no_site(behind: str, count: int) -> None:
+    text = "g (float[N,6,6] x) => (float y) { t = Transpose <perm = [0, 2, 1]> (x)\n l = MatMul(x, t)\n"
+    graph = read_graph(f"{text} {behind} }}", two=np.array(2, np.float32))
+    assert sum(len(site.readers) for site in find_sites(graph, {}, products=True)) == count

@@ -13,7 +13,7 @@ from convert.model_io.array import Array
 from convert.model_io.inputs import InputSpec, parse_input
 from convert.model_io.runtime import Session
 from convert.precision.static import StaticScheme
-from convert.precision.static_ways import make_static_schemes
+from convert.precision.static_ways import make_plain_scheme, make_static_schemes
 from tests.convert.models import optimise_model
 from tests.convert.precision.networks import (
     as_own_samples,
@@ -224,6 +224,65 @@ def test_openvino_computes_rounded_attention(cut: bool) -> None:
     for scheme in make_static_schemes(graph, {}, as_own_samples(x), "openvino"):
         result = _run(scheme.round(()), x, "openvino")
         assert np.abs(result - expected).max() < 0.03 * np.abs(expected).max()
+
+
+class Averaged(nn.Module):
+    """What a layer reads, and its mean beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 6, 8] -> [N, 7, 4]."""
+        bent = torch.tanh(self.first(x))
+        scores: Tensor = torch.cat([self.last(bent), bent.mean(1, keepdim=True)[..., :4]], 1)
+        return scores
+
+
+def _find_what_means_read(graph: ir.Model) -> str:
+    (mean,) = [node for node in graph.graph if node.op_type == "ReduceMean"]
+    return mean.inputs[0].producer().op_type  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("provider", "read"), [("openvino", "Tanh"), ("cpu", "DequantizeLinear")])
+def test_for_openvino_means_read_floats(provider: str, read: str) -> None:
+    graph, x = optimise_model(Averaged().eval(), TOKENS).model, make_samples(TOKENS, 64)
+    rounded = make_plain_scheme(graph, as_own_samples(x), provider).round(())
+    assert _find_what_means_read(rounded) == read
+    expected = _run(graph, x)
+    assert np.abs(_run(rounded, x) - expected).max() < 0.08 * np.abs(expected).max()
+
+
+def test_a_mean_of_what_rounding_cuts_off_reads_it_cut_off() -> None:
+    text = """g (float[N,3,6,6] x) => (float y) {
+        c = Conv(x, w)
+        r = Relu(c)
+        d = Conv(r, v)
+        m = ReduceMean <keepdims = 1> (r, axes)
+        y = Add(d, m)
+    }"""
+    generator = np.random.default_rng(0)
+    w, v = (generator.normal(size=(3, 3, 1, 1)).astype(np.float32) for _ in range(2))
+    graph = read_graph(text, w=w, v=v, axes=np.array([2, 3], np.int64))
+    x = generator.normal(size=(64, 3, 6, 6)).astype(np.float32)
+    rounded = make_plain_scheme(graph, as_own_samples(x), "openvino").round(())
+    assert "Relu" not in list_operators(rounded)
+    assert _find_what_means_read(rounded) == "DequantizeLinear"
+    expected = _run(graph, x)
+    assert np.abs(_run(rounded, x) - expected).max() < 0.08 * np.abs(expected).max()
+
+
+@pytest.mark.slow
+def test_openvino_computes_means_beside_a_rounded_layer() -> None:
+    require_openvino()
+    model = Averaged().eval()
+    graph, x = optimise_model(model, TOKENS).model, make_samples(TOKENS, 64)
+    expected = _compute(model, x)
+    for scheme in make_static_schemes(graph, {}, as_own_samples(x), "openvino"):
+        result = _run(scheme.round(()), x, "openvino")
+        assert np.abs(result - expected).max() < 0.08 * np.abs(expected).max()
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ STAGE_ROUNDS = 3
 """The rounds after which the slower half is left out."""
 MOST_ROUNDS = 15
 UNSURE_ROUNDS = 60
-"""The rounds of the last two where one seems faster after MOST_ROUNDS, and not clearly: then all are run, since
+"""The rounds of the last two where one seems faster after MOST_ROUNDS, and not clearly: all are run, since
 looking after each for a gain would find one by chance."""
 SURE_ROUNDS, SURE_RATIO = 5, 1.15
 """The last two differ by so much after so many rounds: more would hardly change the result."""

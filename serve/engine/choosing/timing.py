@@ -34,7 +34,7 @@ from serve.engine.signature import Array, Signature
 
 MOST_ROWS = 8
 MOST_TIMES = 3
-"""Where two are close, timing goes on for so many times as long."""
+"""Where two are close, or one only seems faster, timing goes on for up to so many times as long."""
 JUDGED_ON = mark("random inputs as the file describes them")
 
 
